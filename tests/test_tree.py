@@ -1,0 +1,138 @@
+"The committed tree: generated files are up to date, names mean one thing, floors hold."
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coursehelpers import authoring
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
+SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
+FLOORS = dict(settings=0, plots=0, results=0, judging=0, curves=1, data=1, learner=2, widgets=2, vision=3, exercises=5, checks=5, authoring=6, cli=6)
+
+
+def cells(path, kind='code'):
+    "The sources of a notebook's cells, with their ids."
+    return [(c['id'], ''.join(c['source'])) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+
+
+def exported():
+    "{module: notebook} of every `default_exp`; two notebooks with the same one are an error."
+    found = {}
+    for path in SOURCES:
+        for _, source in cells(path):
+            for name in re.findall(r'^#\|\s*default_exp[ :]+(\S+)', source, re.M):
+                assert name not in found, f'{path.name} and {found[name].name} both export {name}'
+                found[name] = path
+    return found
+
+
+def modules():
+    "{module: path} of the package's own Python files."
+    package = ROOT/'coursehelpers'
+    skip = {'__init__.py', '_modidx.py'}
+    return {'.'.join(p.relative_to(package).with_suffix('').parts): p for p in package.rglob('*.py') if p.name not in skip}
+
+
+def test_modules_on_disk_are_the_notebooks():
+    assert set(modules()) == set(exported())
+
+
+def snapshot():
+    "Every generated or generating file and its bytes."
+    kept = [*(ROOT/'nbs').rglob('*.ipynb'), *(ROOT/'coursehelpers').rglob('*.py'), *(ROOT/'coursehelpers/static').glob('*'), ROOT/'README.md']
+    return {p: p.read_bytes() for p in kept if 'checkpoints' not in str(p)}
+
+
+def test_prepare_changes_nothing():
+    "Export, heads, nbdev's clean, the clean variants and the README's tables are up to date, and making them again is a no-op."
+    before = snapshot()
+    subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'prepare'], cwd=ROOT, check=True, capture_output=True)
+    after = snapshot()
+    changed = [str(p.relative_to(ROOT)) for p in before.keys() | after.keys() if before.get(p) != after.get(p)]
+    for p, data in before.items(): p.write_bytes(data) if p in after and after[p] != data else None
+    assert not changed, f'run `make prepare` and commit: {changed}'
+
+
+def test_clean_check_passes():
+    done = subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'clean', '--check'], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_directives_are_known():
+    for path in SOURCES:
+        for cell, source in cells(path):
+            for name in re.findall(r'^#\s*\|\s*(\w+)', source, re.M):
+                assert name in authoring.DIRECTIVES, f'{path.name}, cell {cell}: #|{name} is no directive'
+
+
+def test_clean_variants_export_nothing():
+    for path in (ROOT/'nbs/clean').glob('*.ipynb'):
+        assert not re.search(r'^#\|\s*(export|default_exp|exercise|record|hide)', '\n'.join(s for _, s in cells(path)), re.M), path.name
+
+
+def test_cells_have_ids_of_their_own():
+    for path in NOTEBOOKS:
+        ids = [c['id'] for c in json.loads(path.read_text())['cells']]
+        assert len(ids) == len(set(ids)), path.name
+
+
+def imports(path, package):
+    "The coursehelpers modules that the file imports, by first name."
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level: yield (node.module or '').split('.')[0]
+        elif isinstance(node, ast.ImportFrom) and (node.module or '').startswith(package + '.'): yield node.module.split('.')[1]
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.startswith(package + '.'): yield name.name.split('.')[1]
+
+
+def test_floors_hold():
+    for name, path in modules().items():
+        own = name.split('.')[0]
+        for other in imports(path, 'coursehelpers'):
+            below = FLOORS[other] < FLOORS[own] or (own, other) in {('exercises', 'judging'), ('checks', 'exercises'), ('cli', 'authoring'), ('results', 'settings')}
+            assert below, f'{name} (floor {FLOORS[own]}) imports {other} (floor {FLOORS[other]})'
+
+
+def test_no_module_but_authoring_knows_nbdev():
+    for name, path in modules().items():
+        used = {m for m in ('nbdev', 'fastcore', 'execnb') if re.search(rf'^\s*(from|import) {m}\b', path.read_text(), re.M)}
+        assert not used or name == 'authoring', f'{name} imports {used}'
+
+
+def test_lessons_do_not_use_authoring():
+    for path in (ROOT/'nbs/full').glob('*.ipynb'):
+        assert 'coursehelpers.authoring' not in path.read_text(), path.name
+
+
+def public(tree):
+    "The public functions and classes at the top of a module."
+    return [n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith('_')]
+
+
+def test_every_public_name_has_a_docstring():
+    bare = [f'{name}.{n.name}' for name, path in modules().items() for n in public(ast.parse(path.read_text())) if not ast.get_docstring(n)]
+    assert not bare, bare
+
+
+@pytest.mark.parametrize('path', [p for p in SOURCES if p.parent.name == 'full'], ids=lambda p: p.stem)
+def test_full_lessons_are_light_and_every_figure_has_words(path):
+    assert path.stat().st_size <= 300_000, f'{path.stat().st_size} bytes'
+    outputs = [(c['id'], o) for c in json.loads(path.read_text())['cells'] for o in c.get('outputs', [])]
+    assert outputs, 'no stored outputs: run `make run`'
+    for cell, o in outputs:
+        assert o['output_type'] != 'error', cell
+        if 'image/png' in o.get('data', {}): assert o['metadata']['image/png']['alt'].strip(), f'cell {cell}: a figure without alt text'
+
+
+def test_nothing_of_a_machine_is_stored():
+    "No home folder, no project folder, no pictures from outside the offline default in the repository's notebooks."
+    for path in NOTEBOOKS:
+        text = path.read_text()
+        assert str(ROOT) not in text and '/home/' not in text and '/root/' not in text, path.name
