@@ -1,0 +1,176 @@
+// What every interactive picture of the course shares: making nodes, scales and axes, a slider with a number box,
+// and the tiny model that stands in for a kernel on a static page. Plain JavaScript, read by people, no dependency.
+
+function fill(node, attrs, kids) {
+  for (const [name, value] of Object.entries(attrs)) {
+    if (typeof value === 'function') node.addEventListener(name, value)
+    else if (value != null && value !== false) node.setAttribute(name, value)
+  }
+  node.append(...kids)
+  return node
+}
+const make = (tag, attrs = {}, ...kids) => fill(document.createElement(tag), attrs, kids)
+const draw = (tag, attrs = {}, ...kids) => fill(document.createElementNS('http://www.w3.org/2000/svg', tag), attrs, kids)
+const set = (node, attrs) => { for (const name in attrs) node.setAttribute(name, attrs[name]) }
+const write = (node, text) => { if (node.textContent !== text) node.textContent = text }
+const unique = () => 'ch' + Math.random().toString(36).slice(2, 10)
+const clamp = (v, lo, hi) => Math.min(hi, Math.max(lo, v))
+const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches
+
+// Numbers for people: four significant digits, a real minus sign.
+const num = (v, digits = 4) => !Number.isFinite(v) ? '–'
+  : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits)).replace('-', '−')
+const short = v => String(+v.toPrecision(6)).replace('-', '−')
+
+function scale(d0, d1, r0, r1) {
+  const s = v => r0 + (v - d0) / (d1 - d0) * (r1 - r0)
+  s.back = r => d0 + (r - r0) / (r1 - r0) * (d1 - d0)
+  s.ends = [d0, d1]
+  return s
+}
+function ticks(lo, hi, count = 5) {
+  const raw = (hi - lo) / count, ten = 10 ** Math.floor(Math.log10(raw))
+  const step = [1, 2, 5, 10].map(m => m * ten).find(s => s >= raw * 0.999)
+  return Array.from({length: Math.floor(hi / step + 1e-9) - Math.ceil(lo / step - 1e-9) + 1},
+    (_, i) => +((Math.ceil(lo / step - 1e-9) + i) * step).toPrecision(10))
+}
+const line = (xs, ys, sx, sy) => xs.map((x, i) => `${i ? 'L' : 'M'}${sx(x).toFixed(1)} ${clamp(sy(ys[i]), -4e3, 4e3).toFixed(1)}`).join('')
+
+// An svg with a frame, ticks and axis names; what is added to .inside is clipped to the frame.
+function chart({width, height, x, y, xname, yname, right = 12}) {
+  const [l, r, t, b] = [46, width - right, 8, height - 34], id = unique()
+  const sx = scale(...x, l, r), sy = scale(...y, b, t)
+  const inside = draw('g', {'clip-path': `url(#${id})`}), marks = draw('g', {class: 'ch-axis'})
+  const svg = draw('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img'},
+    draw('clipPath', {id}, draw('rect', {x: l, y: t, width: r - l, height: b - t})), marks, inside)
+  const xticks = (v, at = sx(v)) => marks.append(draw('path', {d: `M${at} ${b}V${t}`, class: 'ch-grid'}),
+    draw('text', {x: at, y: b + 14, 'text-anchor': 'middle'}, short(v)))
+  const yticks = (v, at = sy(v)) => marks.append(draw('path', {d: `M${l} ${at}H${r}`, class: 'ch-grid'}),
+    draw('text', {x: l - 5, y: at + 4, 'text-anchor': 'end'}, short(v)))
+  const names = () => marks.append(draw('path', {d: `M${l} ${t}V${b}H${r}`, class: 'ch-frame'}),
+    draw('text', {x: (l + r) / 2, y: height - 4, 'text-anchor': 'middle'}, xname),
+    draw('text', {x: 11, y: (t + b) / 2, 'text-anchor': 'middle', transform: `rotate(-90 11 ${(t + b) / 2})`}, yname))
+  const clear = () => marks.replaceChildren()
+  return {svg, inside, sx, sy, l, r, t, b, xticks, yticks, names, clear}
+}
+function plot(options) {
+  const c = chart(options)
+  ticks(...options.x).forEach(v => c.xticks(v))
+  ticks(...options.y).forEach(v => c.yticks(v))
+  c.names()
+  return c
+}
+const dots = (c, x, y) => c.inside.append(...x.map((v, i) => draw('circle', {cx: c.sx(v), cy: c.sy(y[i]), r: 3.5, class: 'ch-dot'})))
+
+// Losses over time on a logarithmic axis; a diamond marks the lowest.
+function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', most = 0}) {
+  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE'})
+  const path = draw('path', {class: 'ch-curve thin'}), points = draw('path', {class: 'ch-points'})
+  const low = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
+  c.inside.append(path, points, low)
+  set(c.svg, {'aria-label': label})
+  let frame = ''
+  function show(losses, alt) {
+    const up = losses.map(v => Math.log10(Math.max(v, 1e-12)))
+    const at = up.indexOf(Math.min(...up)), most = Math.max(...up), count = Math.max(losses.length - 1, 8)
+    const lo = Math.floor((up[at] - 0.1) * 4) / 4, hi = Math.max(lo + 0.5, Math.ceil((most + 0.1) * 4) / 4)
+    const last = most || 2 ** Math.ceil(Math.log2(count))
+    const sx = scale(0, last, c.l + 6, c.r - 6), sy = scale(lo, hi, c.b, c.t)
+    if (frame !== [lo, hi, last].join()) {
+      frame = [lo, hi, last].join()
+      c.clear()
+      const parts = hi - lo > 4 ? [1] : hi - lo > 1.7 ? [1, 3] : [1, 2, 3, 5, 7], skip = Math.ceil((hi - lo) / 6)
+      for (let e = Math.floor(lo); e <= hi; e++) for (const m of parts) {
+        const v = e + Math.log10(m)
+        if (v >= lo && v <= hi && e % skip === 0) c.yticks(m * 10 ** e, sy(v))
+      }
+      ticks(0, last, 4).forEach(v => Number.isInteger(v) && c.xticks(v, sx(v)))
+      c.names()
+    }
+    set(path, {d: line(up.map((_, i) => i), up, sx, sy)})
+    set(points, {d: losses.length > 80 ? '' : up.map((v, i) => `M${sx(i)} ${sy(v)}h0`).join('')})
+    set(low, {transform: `translate(${sx(at)} ${sy(up[at])})`})
+    if (alt) set(c.svg, {'aria-label': `${label}: ${alt}`})
+  }
+  return {svg: c.svg, show}
+}
+
+const button = (text, click) => make('button', {type: 'button', click}, text)
+const panel = (...kids) => make('div', {class: 'ch-panel'}, ...kids)
+const title = (text, ...kids) => make('div', {class: 'ch-title'}, make('b', {}, text), ...kids)
+
+// A number box: bad() hears why a typed number was refused; the box then shows the old value again.
+function box({label, name = label, value, step, ok = Number.isFinite, why = 'a finite number', move, settle, bad}) {
+  let now = value
+  const input = make('input', {type: 'number', step, 'aria-label': name, 'data-lm-suppress-shortcuts': 'true',
+    input: () => { const v = input.valueAsNumber; if (ok(v)) move(now = v) },
+    change: () => { ok(input.valueAsNumber) ? settle() : bad(`${label} must be ${why}: kept ${short(now)}.`); show(now, true) }})
+  function show(v, force) { now = v; if (force || document.activeElement !== input) input.value = +v.toFixed(4) || (v ? +v.toPrecision(3) : 0) }
+  show(value, true)
+  return {input, show}
+}
+// A slider and a number box for one number. The slider stops at its ends; the box always tells the real value.
+function knob({label, value, lo, hi, step, move, settle, bad}) {
+  const slider = make('input', {type: 'range', min: lo, max: hi, step, 'aria-label': label, 'data-lm-suppress-shortcuts': 'true',
+    input: () => { const v = +slider.value; number.show(v, true); tell(v); move(v) }, change: () => settle()})
+  const number = box({label, name: `${label}, exact value`, value, step, move: v => { slider.value = v; tell(v); move(v) }, settle, bad,
+    ok: v => Math.abs(v) <= 1e6, why: 'a number between −1,000,000 and 1,000,000'})
+  const tell = v => slider.setAttribute('aria-valuetext', short(v))
+  const show = v => { slider.value = v; tell(v); number.show(v) }
+  show(value)
+  return {row: make('div', {class: 'ch-knob'}, make('span', {class: 'ch-name', 'aria-hidden': 'true'}, label), slider, number.input), show, slider}
+}
+
+// Call f once, wait ms after the last request; .now() runs what is waiting, .drop() forgets it.
+function later(ms, f) {
+  let timer = 0
+  const ask = () => { clearTimeout(timer); timer = setTimeout(ask.now, ms) }
+  ask.now = () => { if (timer) { clearTimeout(timer); timer = 0; f() } }
+  ask.drop = () => { clearTimeout(timer); timer = 0 }
+  return ask
+}
+// Call f at most once every ms while requests keep coming, and once after the last.
+function throttled(ms, f) {
+  let timer = 0
+  const run = () => { timer = 0; f() }
+  const ask = () => { timer ||= setTimeout(run, ms) }
+  ask.drop = () => { clearTimeout(timer); timer = 0 }
+  return ask
+}
+
+// The outer box: keys stay inside (JupyterLab would take them as commands), and one polite voice speaks.
+function shell(el, ...kids) {
+  const voice = make('div', {class: 'ch-say', role: 'status', 'aria-live': 'polite'})
+  const root = make('div', {class: 'ch', 'data-lm-suppress-shortcuts': 'true', keydown: e => e.stopPropagation()}, ...kids, voice)
+  el.replaceChildren(root)
+  return {voice, say: (text, loud) => { voice.classList.toggle('loud', !!loud); write(voice, text) }}
+}
+
+// Repeat step() (false: finished) once a frame, more often later; all at once where motion is unwelcome.
+function animate(step, frame, done, most = 3000) {
+  let count = 0, id = 0, over = false
+  const finish = () => { over = true; cancelAnimationFrame(id); done() }
+  function tick() {
+    for (let k = calm() ? most : count < 60 ? 1 : count < 200 ? 4 : 16; k > 0; k--) if (count++ >= most || !step()) { over = true; break }
+    frame()
+    over ? done() : id = requestAnimationFrame(tick)
+  }
+  id = requestAnimationFrame(tick)
+  return () => { if (!over) finish() }
+}
+
+// A model for a page without a kernel: the part of anywidget's model that the pictures use.
+function tiny(state) {
+  const heard = {}
+  return {
+    get: name => state[name], save_changes() {}, off() {},
+    set: (name, value) => { state[name] = value; (heard['change:' + name] || []).forEach(f => f()) },
+    on: (name, f) => (heard[name] ||= []).push(f),
+  }
+}
+function mount(name, state, tries = 100) {
+  const el = document.querySelector(`[data-ch="${name}"]:not([data-live])`)
+  if (!el) return tries && setTimeout(mount, 50, name, state, tries - 1)
+  el.dataset.live = ''
+  render({model: tiny(state), el})
+}

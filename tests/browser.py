@@ -1,0 +1,144 @@
+"JupyterLab and Chromium for tests and the bench: start them, open a notebook, run its cells, ask its kernel."
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars']
+LAB_SETTINGS = {
+    'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False, 'doNotDisturbMode': True},
+    'notebook-extension/tracker': {'windowingMode': 'none', 'autoStartDefaultKernel': True},
+    'docmanager-extension/plugin': {'autosave': False},
+}
+
+
+def missing():
+    "Why browser tests cannot run here; an empty string when they can."
+    try: import jupyterlab, playwright  # noqa: E401, F401
+    except ImportError as e: return f'browser tests need the extra `dev`: {e}'
+    return '' if CHROMIUM else 'browser tests need Chromium: run tests/browser.sh'
+
+
+def need_browser():
+    "Skip a test module where there is no browser; on CI that is a failure."
+    import pytest
+    reason = missing()
+    if reason and os.environ.get('CI'): pytest.fail(reason, pytrace=False)
+    if reason: pytest.skip(reason, allow_module_level=True)
+
+
+def _free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@contextmanager
+def lab(folder, dark=False, seconds=60):
+    "JupyterLab serving `folder` with settings of its own and no token; gives its address and stops it afterwards."
+    home, port = Path(tempfile.mkdtemp(prefix='lab-')), _free_port()
+    themes = {'apputils-extension/themes': {'theme': 'JupyterLab Dark'}} if dark else {}
+    for name, values in {**LAB_SETTINGS, **themes}.items():
+        path = home/'settings/@jupyterlab'/f'{name}.jupyterlab-settings'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    env = {**os.environ, 'JUPYTER_CONFIG_DIR': str(home/'config'), 'JUPYTER_RUNTIME_DIR': str(home/'runtime'), 'IPYTHONDIR': str(home/'ipython'),
+           'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces')}
+    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0',
+               '--IdentityProvider.token=', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={folder}']
+    with open(home/'log', 'w') as log:
+        server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        base = f'http://127.0.0.1:{port}'
+        _wait_for(base, server, home/'log', seconds)
+        yield base
+    finally:
+        server.terminate()
+        try: server.wait(15)
+        except subprocess.TimeoutExpired: server.kill()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_for(base, server, log, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try: return urlopen(base + '/api', timeout=2).read()
+        except OSError: time.sleep(.1)
+    raise RuntimeError(f'JupyterLab did not start within {seconds} s:\n{log.read_text()[-3000:]}')
+
+
+@contextmanager
+def chromium(*flags):
+    "A headless Chromium (playwright, sync API)."
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        try: yield browser
+        finally: browser.close()
+
+
+def new_page(browser, width=1180, height=900, **options):
+    "A page that keeps its own errors in `page.faults` and answers requests for other machines with nothing."
+    page = browser.new_context(viewport={'width': width, 'height': height}, **options).new_page()
+    page.faults = []
+    page.on('console', lambda m: m.type == 'error' and page.faults.append(m.text))
+    page.on('pageerror', lambda e: page.faults.append(str(e)))
+    page.route(lambda url: url.startswith('http') and '//127.0.0.1' not in url, lambda r: r.fulfill(status=200, body=''))
+    page.set_default_timeout(20_000)
+    return page
+
+
+def write_notebook(path, *cells):
+    "A notebook with these code cells at `path`."
+    cells = [dict(cell_type='code', id=f'c{i}', metadata={}, source=source, outputs=[], execution_count=None) for i, source in enumerate(cells)]
+    kernel = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
+    Path(path).write_text(json.dumps(dict(cells=cells, metadata={'kernelspec': kernel}, nbformat=4, nbformat_minor=5)))
+
+
+_READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+def open_notebook(page, base, name):
+    "Open the notebook `name` in JupyterLab, alone, and wait for its kernel."
+    page.goto(f'{base}/doc/tree/{name}')
+    page.wait_for_selector('.jp-Notebook .jp-Cell')
+    page.wait_for_function(_READY, timeout=60_000)
+
+
+def cell(page, i):
+    "The i-th cell of the open notebook, as a locator."
+    return page.locator('.jp-Notebook .jp-Cell').nth(i)
+
+
+def run_cell(page, i, timeout=60):
+    "Run the i-th cell as a reader does (click, Shift+Enter), wait until it is done, and give its locator."
+    at = cell(page, i)
+    at.locator('.cm-content').click()
+    page.keyboard.press('Shift+Enter')
+    done = "i => { const m = window.jupyterapp.shell.currentWidget.content.widgets[i].model; return m.executionState === 'idle' && m.executionCount > 0 }"
+    page.wait_for_function(done, arg=i, timeout=timeout * 1000)
+    return at
+
+
+def kernel(page, code):
+    "What `code` prints in the open notebook's kernel; an exception there is a RuntimeError here."
+    out = page.evaluate('''async code => {
+        const future = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code, store_history: false})
+        let text = '', error = ''
+        future.onIOPub = m => {
+            if (m.header.msg_type === 'stream') text += m.content.text
+            if (m.header.msg_type === 'error') error = m.content.traceback.join('\\n')
+        }
+        await future.done
+        return {text, error}
+    }''', code)
+    if out['error']: raise RuntimeError(out['error'])
+    return out['text'].strip()
