@@ -6,7 +6,7 @@
 __all__ = ['UnknownExercise', 'Exercise', 'exercise', 'exercises', 'check', 'Progress', 'progress', 'Note', 'hint', 'solution',
            'expect_fail', 'prove']
 
-# %% ../nbs/tools/exercises.ipynb #d44ead34
+# %% ../nbs/tools/exercises.ipynb #5633e6a1
 import contextlib
 import difflib
 import html
@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 
-from .judging import (STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe,  # noqa: F401
-                                   is_stub, judge, shorten)
+from .judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten  # noqa: F401
 from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #bf973b8b

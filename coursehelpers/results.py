@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['machine', 'Record', 'record', 'stored', 'Comparison', 'compare']
 
-# %% ../nbs/tools/results.ipynb #926950e7
+# %% ../nbs/tools/results.ipynb #5d86b8aa
 import html
 import json
 import math
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from .settings import device as found_device
-from .settings import settings
+from .settings import profile
 
 # %% ../nbs/tools/results.ipynb #7bc9e1cc
 def _cpu_model():
@@ -81,7 +81,7 @@ class Record:
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {'text/plain': repr(self), 'text/html': f'<div style="white-space:pre-wrap">{html.escape(repr(self))}</div>', _mime: asdict(self)}
 
-# %% ../nbs/tools/results.ipynb #e1946fd5
+# %% ../nbs/tools/results.ipynb #4bdb0f73
 _session = {}
 
 def record(name:str, # the same in the full and the clean notebook, unique in the course
@@ -96,14 +96,15 @@ def record(name:str, # the same in the full and the clean notebook, unique in th
     if not values: raise ValueError(f'record({name!r}): values is empty. Give one number per seed.')
     bad = [i for i, v in enumerate(values) if not math.isfinite(v)]
     if bad: raise ValueError(f'record({name!r}): the value of seed {bad[0]} is {values[bad[0]]}. A run that failed is no measurement: find out why.')
-    profile = settings().run.profile
-    _session[name] = Record(name, values, unit, None if seconds is None else float(seconds), machine(device), lower_is_better, profile, data)
+    seconds = None if seconds is None else float(seconds)
+    _session[name] = Record(name, values, unit, seconds, machine(device), lower_is_better, profile().name, data)
     return _session[name]
 
-# %% ../nbs/tools/results.ipynb #c174908b
+# %% ../nbs/tools/results.ipynb #496cfbda
 def _allowed(mine, course):
-    "How far two means may lie apart: two standard errors of their difference, plus the course's spread."
-    spreads = [s if s == s else max(0., course.spread) if course.spread == course.spread else 0. for s in (mine.spread, course.spread)]
+    "How far two means may lie apart. A single run has no spread of its own: it borrows the other's."
+    known = [s for s in (mine.spread, course.spread) if s == s] or [0.]
+    spreads = [s if s == s else known[-1] for s in (mine.spread, course.spread)]
     return 2 * math.hypot(spreads[0] / math.sqrt(mine.n), spreads[1] / math.sqrt(course.n)) + spreads[1]
 
 def _verdict(mine, course):
