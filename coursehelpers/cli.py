@@ -115,7 +115,7 @@ def lab(ctx:typer.Context,
     os.chdir(root)
     os.execv(command[0], command)
 
-# %% ../nbs/tools/cli.ipynb #cf9ed549
+# %% ../nbs/tools/cli.ipynb #90e7e134
 def _run_one(path, root, profile, timeout, save, bar):
     "Run one notebook, keep it if asked to, and return what is to be said about it."
     from coursehelpers.authoring import store
@@ -144,9 +144,9 @@ def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such
     from tqdm import tqdm
     from coursehelpers.authoring import course_root
     from coursehelpers.launch import read_nb
-    from coursehelpers.settings import profile as known
+    from coursehelpers.settings import profile as find_profile
     if save and clean: raise typer.BadParameter('--save stores the outputs of full notebooks only.')
-    if profile: known(profile) # an unknown name is an error before anything runs
+    if profile: find_profile(profile) # an unknown name is an error before anything runs
     root, failed = course_root(), 0
     paths = find_lessons(root, lessons or [], 'clean' if clean else 'full')
     cells = sum(c['cell_type'] == 'code' and bool(c['source'].strip()) for p in paths for c in read_nb(p)['cells'])
@@ -186,7 +186,7 @@ def _report(path, names, profile):
     found = outcomes(made)
     return [Outcome(name, *found.get(name) or _no_outcome(made, name)) for name in names]
 
-# %% ../nbs/tools/cli.ipynb #33556dd6
+# %% ../nbs/tools/cli.ipynb #31c8cf9b
 @app.command()
 def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (mse). Nothing means every lesson.', show_default=False),
           profile:str = typer.Option(None, help='smoke, cpu or gpu instead of what settings.ini says.')):
@@ -198,6 +198,8 @@ def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (ms
     """
     from coursehelpers.authoring import course_root
     from coursehelpers.exercises import exercises
+    from coursehelpers.settings import profile as find_profile
+    if profile: find_profile(profile)
     root, known = course_root(), exercises()
     by_lesson = {}
     for name, e in known.items():
@@ -253,3 +255,6 @@ def prepare(force:bool = typer.Option(False, '--force', help='Write over clean n
     found = stale(root)
     for s in found: typer.echo(s, err=True)
     if found: raise typer.Exit(1)
+
+# %% ../nbs/tools/cli.ipynb #3e663dfb
+if __name__ == '__main__' and '__file__' in globals(): app() # python -m coursehelpers.cli

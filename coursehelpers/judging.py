@@ -156,7 +156,7 @@ def _agree_number(got, expected, fault, rtol, atol):
     if value != value and expected == expected: raise fault(f'got NaN, expected {describe(expected)}')
     if not abs(value - expected) <= atol + rtol * abs(expected): raise fault(f'got {describe(got)}, expected {describe(expected)}')
 
-# %% ../nbs/tools/judging.ipynb #a2ecfaf7
+# %% ../nbs/tools/judging.ipynb #6981d47e
 def _agree_arrays(got, expected, fault, rtol, atol, dtype):
     "`agree` for tensors and NumPy arrays: kind, shape, dtype, NaN, then values."
     kind = type(expected).__name__
@@ -166,10 +166,17 @@ def _agree_arrays(got, expected, fault, rtol, atol, dtype):
     if dtype and got.dtype != expected.dtype: raise fault(f'got dtype {_kind(got)}, expected {_kind(expected)}')
     g, e = _flat(got), _flat(expected)
     if (g != g).any() and not (e != e).any(): raise fault(f'got NaN at {int((g != g).sum())} of {len(g)} places, expected {describe(expected)}')
-    gap = abs(g - e) - rtol * abs(e)
-    if len(g) and not (gap <= atol).all(): raise fault(_differ(got, expected, int(gap.argmax())))
+    bad = _apart(g, e, rtol, atol)
+    if bad is not None: raise fault(_differ(got, expected, bad))
 
 def _kind(x): return str(x.dtype).replace('torch.', '')
+
+def _apart(g, e, rtol, atol):
+    "Where two flat arrays differ most beyond the tolerance, or None. Equal infinities and two NaNs are equal."
+    same = (g == e) | ((g != g) & (e != e))
+    gap = abs(g[~same] - e[~same]) - rtol * abs(e[~same])
+    if not len(gap) or (gap <= atol).all(): return None
+    return int((~same).nonzero()[0][gap.argmax()])
 
 def _flat(x):
     "All values of a tensor or an array as a flat float64 NumPy array."

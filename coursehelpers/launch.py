@@ -71,10 +71,10 @@ def with_head(nb:dict, # a lesson's notebook
     setup = dict(cell_type='code', execution_count=None, id='setup', metadata={}, outputs=[], source=setup_cell())
     return dict(nb, cells=[*cells[:1], launch, setup, *cells[1:]])
 
-# %% ../nbs/tools/launch.ipynb #6138965b
+# %% ../nbs/tools/launch.ipynb #145defee
 def _title(nb):
     "The text of a notebook's first heading."
-    found = re.match(r'#\s+(.+)', nb['cells'][0]['source']) if nb['cells'] else None
+    found = re.match(r'#\s+(.+)', ''.join(nb['cells'][0]['source'])) if nb['cells'] else None
     return found[1].strip() if found else 'no title'
 
 def launch_table(nbs:dict) -> str: # full notebooks by file name

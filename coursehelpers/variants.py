@@ -80,7 +80,7 @@ def make_stub(source:str, # the code of an exercise cell, without directives
     methods = [line for n in node.body if isinstance(n, _defs[:2]) for line in ['', *_stub_of(lines, n)]]
     return '\n'.join(_until(lines, doc.end_lineno, doc.end_col_offset) + (methods or [' ' * doc.col_offset + '...']))
 
-# %% ../nbs/tools/variants.ipynb #01e0e130
+# %% ../nbs/tools/variants.ipynb #8610ba8d
 def _directive_problems(directives):
     "Sentences on directives that do not exist, lack their argument or have one too many."
     for name, arg in directives.items():
@@ -88,6 +88,23 @@ def _directive_problems(directives):
         if name not in DIRECTIVES: yield f'there is no directive #|{name}. ' + (f'Did you mean #|{near[0]}?' if near else f'Known: {", ".join(DIRECTIVES)}.')
         elif DIRECTIVES[name] and len(arg.split()) != 1: yield f'#|{name} needs one name behind it, as in #|{name} something.'
         elif arg and not DIRECTIVES[name]: yield f'#|{name} takes nothing behind it, but has {arg!r}. Remove that.'
+
+def _need(nb, name, directive, names):
+    "Sentences on names that the clean notebook will use, and nobody imports."
+    if not _has(nb, directive): return []
+    module = dict(exercise='exercises', record='results')[directive]
+    return [f'{name}: #|{directive} needs {n} in the clean notebook. Import it with the others: from coursehelpers.{module} import {n}.' for n in names if n not in _imported(nb)]
+
+def _imported(nb):
+    "Every name that the code cells of a notebook import or define; a star brings check and compare."
+    bound = set()
+    for c in nb['cells']:
+        try: nodes = list(ast.walk(ast.parse(parse_cell(c)[1]))) if c['cell_type'] == 'code' else []
+        except SyntaxError: continue
+        aliases = [(a.asname or a.name, n.module) for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
+        bound |= {name for name, _ in aliases} | {n.name for n in nodes if isinstance(n, _defs)}
+        bound |= {dict(exercises='check', results='compare').get(m.rpartition('.')[2]) for name, m in aliases if name == '*'}
+    return bound
 
 def _late(source):
     "Sentences on directives below the top of the cell, where nbdev does not see them."
@@ -123,7 +140,7 @@ def records_in(cell:dict) -> dict: # a code cell
     found = [o['data'][mime] for o in cell.get('outputs', []) if mime in o.get('data', {})]
     return {r['name']: r for r in found}
 
-# %% ../nbs/tools/variants.ipynb #d8cb9e77
+# %% ../nbs/tools/variants.ipynb #f79493cf
 def named(nb:dict, directive:str) -> list: # a directive with an argument
     "The arguments of a directive in a notebook, in order: [(argument, cell id)]."
     pairs = [(parse_cell(c)[0].get(directive), c.get('id')) for c in nb['cells'] if c['cell_type'] == 'code']
@@ -138,6 +155,7 @@ def problems(nb:dict, # a notebook
     found += [f'{name}, cell number {i}: it has no id. Open and save the notebook in JupyterLab, which gives it one.' for i, x in enumerate(ids, 1) if not x]
     found += [f'{name}, cell {x}: two cells have this id. Delete one and paste it again.' for x in {x for x in ids if x and ids.count(x) > 1}]
     found += [f'{name}, cell {c.get("id")}: {p}' for c in nb['cells'] if c['cell_type'] == 'code' for p in _cell_problems(c)]
+    found += _need(nb, name, 'exercise', ['check']) + _need(nb, name, 'record', ['compare'])
     if _has(nb, 'export') and not named(nb, 'default_exp'): found.append(f'{name}: #|export without #|default_exp. Name the module in a cell below the title, as in #|default_exp curves.')
     return found
 
@@ -161,7 +179,7 @@ def headings(source:str) -> str: # Markdown
     kept = [t.map for t in MarkdownIt().parse(source) if t.type == 'heading_open' and t.level == 0]
     return '\n\n'.join('\n'.join(lines[a:b]) for a, b in kept)
 
-# %% ../nbs/tools/variants.ipynb #d0afb470
+# %% ../nbs/tools/variants.ipynb #1e327983
 def _code(cell, source, suffix=''):
     "A code cell without outputs; a suffix makes the id of a generated one."
     return dict(cell_type='code', execution_count=None, id=cell['id'] + suffix, metadata={}, outputs=[], source=source)
@@ -184,12 +202,12 @@ def clean_nb(full:dict, # a full notebook
     for c in full['cells']:
         if c['cell_type'] == 'code': cells += _clean_code(c)
         elif c['id'] == 'launch': cells.append(c)
-        elif c['cell_type'] == 'markdown' and (kept := headings(c['source'])): cells.append(dict(cell_type='markdown', id=c['id'], metadata={}, source=kept))
+        elif c['cell_type'] == 'markdown' and (kept := headings(''.join(c['source']))): cells.append(dict(cell_type='markdown', id=c['id'], metadata={}, source=kept))
     metadata = {k: v for k, v in full['metadata'].items() if k in ('kernelspec', 'course')}
     return with_head(dict(cells=cells, metadata=metadata, nbformat=4, nbformat_minor=5), name, 'clean')
 
-# %% ../nbs/tools/variants.ipynb #102d678c
+# %% ../nbs/tools/variants.ipynb #f9104ad0
 def solve(clean:dict, full:dict) -> dict:
     "The clean notebook with the full one's answers in place of its stubs; a new dict."
     answers = {c['id']: parse_cell(c)[1] for c in full['cells'] if c['cell_type'] == 'code' and 'exercise' in parse_cell(c)[0]}
-    return dict(clean, cells=[dict(c, source=answers.get(c['id'], c['source'])) for c in clean['cells']])
+    return dict(clean, cells=[dict(c, source=answers.get(c['id'], ''.join(c['source']))) for c in clean['cells']])
