@@ -93,10 +93,12 @@ def differences(root:Path) -> list:
 def _diff(old, new, most=12): return '\n'.join(list(difflib.unified_diff(old.splitlines(), new.splitlines(), 'on disk', 'from nbs/full', n=1, lineterm=''))[:most])
 def _extra(root, files): return [p for p in sorted((root/'nbs'/'clean').glob('*.ipynb')) if p not in files]
 
-# %% ../nbs/tools/authoring.ipynb #e85303a1
+# %% ../nbs/tools/authoring.ipynb #831113c9
 def worked_in(path:Path) -> bool:
-    "Was a clean notebook run by someone? A generated one has no outputs."
-    return path.suffix == '.ipynb' and path.exists() and any(c.get('outputs') or c.get('execution_count') for c in read_nb(path)['cells'])
+    "Was a clean notebook run by someone? A generated one has no outputs. One that cannot be read may hold work too."
+    if path.suffix != '.ipynb' or not path.exists(): return False
+    try: return any(c.get('outputs') or c.get('execution_count') for c in read_nb(path)['cells'])
+    except ValueError: return True
 
 def clean(root:Path, # the course's folder
           force=False) -> list: # write over clean notebooks that someone worked in?

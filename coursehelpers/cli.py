@@ -221,7 +221,7 @@ def _no_such(what, known):
     near = difflib.get_close_matches(str(what), [*known, *{e['lesson'] for e in known.values()}], 3, .5)
     return f'no lesson or exercise {what!r}. ' + (f'Near: {", ".join(near)}.' if near else '`coursehelpers progress` lists them all.')
 
-# %% ../nbs/tools/cli.ipynb #4e356364
+# %% ../nbs/tools/cli.ipynb #2a5a84fa
 @app.command()
 def clean(check:bool = typer.Option(False, '--check', help='Change nothing; list what differs and exit with 1 if anything does.'),
           force:bool = typer.Option(False, '--force', help='Write over clean notebooks that someone has worked in.')):
@@ -237,7 +237,7 @@ def clean(check:bool = typer.Option(False, '--check', help='Change nothing; list
     if not check: return _changed(root, write(root, force))
     found = differences(root)
     for d in found: typer.echo(d)
-    typer.echo(f'{len(found)} differences. Run: coursehelpers clean' if found else 'Everything generated is up to date.')
+    typer.echo(f'Different: {len(found)}. Run: coursehelpers clean' if found else 'Everything generated is up to date.')
     if found: raise typer.Exit(1)
 
 def _changed(root, paths):

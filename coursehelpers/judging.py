@@ -139,7 +139,7 @@ def _nothing():
 
 class _Printed(io.StringIO): "What a learner's function prints during a check."
 
-# %% ../nbs/tools/judging.ipynb #8c845dad
+# %% ../nbs/tools/judging.ipynb #d71c536b
 def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
     "`agree` for lists, tuples and dicts: part by part."
     kind = type(expected).__name__
@@ -151,8 +151,8 @@ def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
 
 def _agree_number(got, expected, fault, rtol, atol):
     "`agree` for a plain number; a tensor with one value will do."
-    try: value = float(got)
-    except (TypeError, ValueError, RuntimeError): raise fault(f'got {describe(got)}, expected the number {describe(expected)}') from None
+    if isinstance(got, (int, float)) and not isinstance(got, bool) or hasattr(got, 'item') and _size(got.shape) == 1: value = float(got)
+    else: raise fault(f'got {describe(got)}, expected the number {describe(expected)}')
     if value != value and expected == expected: raise fault(f'got NaN, expected {describe(expected)}')
     if not abs(value - expected) <= atol + rtol * abs(expected): raise fault(f'got {describe(got)}, expected {describe(expected)}')
 

@@ -105,7 +105,7 @@ def tidy(nb:dict) -> dict:
     nb['metadata'].pop('widgets', None)
     return nb
 
-# %% ../nbs/tools/running.ipynb #9ea788ac
+# %% ../nbs/tools/running.ipynb #e9007e37
 _images = ('image/png', 'image/jpeg', 'image/svg+xml')
 _most = 300_000 # bytes of a stored notebook
 
@@ -118,7 +118,7 @@ def _own_paths(text, root):
     "Places on this machine that a text names: home, the course's folder, the data root, a kernel's temporary files."
     folders = {p for p in (Path.home(), Path(root).resolve(), settings().data.root) if len(p.parts) > 1}
     named = {str(p) for p in folders if re.search(re.escape(str(p)) + r'(?![\w.])', text)}
-    return sorted(named | set(re.findall(r'[^\s"\']*ipykernel_\d+', text)))
+    return sorted(named | set(re.findall(r'/ipykernel_\d+', text)))
 
 def store_problems(nb:dict, # a notebook that ran
                    name:str, # its file name

@@ -1,0 +1,319 @@
+"Checks: four outcomes, faults put where they belong, progress that is never lost, and every checker proved."
+import asyncio
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from coursehelpers import exercises as ex
+from coursehelpers import judging
+from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, exercise, expect_fail, hint, progress, prove, solution
+from coursehelpers.judging import is_stub, judge
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch, tmp_path):
+    "A progress file, a list of checkers and a list of exercises of its own."
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
+    monkeypatch.setattr(ex, '_checkers', {})
+    monkeypatch.setattr(ex, '_hinted', {})
+    monkeypatch.setattr(ex, 'exercises', lambda: {'square': dict(lesson='99', notebook='99_x.ipynb', stub='', solution='def square(x): return x*x')})
+
+    @exercise('square', hints=('Nudge.', 'More.'))
+    def _(fn): agree_on(fn, torch.square, torch.randn(4))
+    return tmp_path/'progress.json'
+
+
+def made(source, name='f', **space):
+    "What `source` defines as `name`; its source text is not to be had."
+    exec(source, space)
+    return space[name]
+
+
+# --- stubs
+
+@pytest.mark.parametrize('source', [
+    'def f(x):\n    "Doc."\n    ...', 'def f(x): ...', 'def f(x): pass', 'def f(x): "Doc."', 'async def f(x):\n    "Doc."\n    ...',
+    'def f(x:int=3, *args, y, **kw) -> int:\n    """Doc.\n    More."""\n    ...', 'class f:\n    "Doc."\n    ...',
+    'class f:\n    def __init__(self): ...\n    def g(self):\n        "Doc."\n        ...',
+    'class f:\n    @property\n    def p(self): ...\n    @staticmethod\n    def s(x): ...\n    @classmethod\n    def c(cls): ...',
+    'import torch\n@torch.no_grad()\ndef f(x):\n    "Doc."\n    ...',
+    'from dataclasses import dataclass\n@dataclass\nclass f:\n    "Doc."\n    x: int = 1\n    def g(self): ...',
+    'def outer():\n    y = 1\n    def f(x):\n        "Doc."\n        ...\n    return f, y\nf = outer()[0]'])
+def test_stubs_are_seen_without_source(source): assert is_stub(made(source))
+
+
+@pytest.mark.parametrize('source', [
+    'def f(x): return x', 'def f(x): print(x)', 'def f(x):\n    x += 1', 'def f(x): return ...', 'def f(x): return 0', 'async def f(x): return x',
+    'def f(x): yield x', 'def f(x): raise ValueError', 'class f:\n    def g(self): return 1\n    def h(self): ...', 'f = lambda x: None', 'f = len'])
+def test_attempts_are_seen_too(source): assert not is_stub(made(source))
+
+
+def test_a_partial_of_a_stub_is_a_stub(): assert is_stub(functools.partial(made('def f(x): ...'), 1))
+
+
+# --- four outcomes
+
+def test_correct(): assert check(lambda x: x*x, 'square').status == 'correct'
+
+
+def test_not_yet_says_what_and_where():
+    o = check(lambda x: x + 1, 'square')
+    assert o.status == 'not yet' and 'expected' in o.message and 'inputs: x = float32 of shape (4,)' in o.message
+
+
+def test_raised_names_error_line_and_inputs():
+    o = check(made('def f(x):\n    y = x\n    return y.nothing'), 'square')
+    assert o.status == 'raised' and o.message.startswith('AttributeError') and 'line 3 of your cell' in o.message and 'inputs: x = float32' in o.message
+    assert isinstance(o.error, AttributeError)
+
+
+def test_not_attempted(): assert check(made('def square(x): ...', 'square')).status == 'not attempted'
+
+
+def test_raised_deep_in_a_helper_names_the_learners_line():
+    f = made('def g(x): return 1/0\ndef f(x):\n    return g(x)')
+    assert 'line 1 of your cell' in check(f, 'square').message
+    f = made('import json\ndef f(x):\n    return json.loads(x)')
+    assert 'line 3 of your cell' in check(f, 'square').message
+
+
+def test_a_wrong_signature_is_the_learners(): assert check(made('def f(): return 1'), 'square').status == 'raised'
+
+
+def test_outcomes_show_a_sign_and_a_word():
+    for status, (sign, _) in ex.STATES.items():
+        o = ex.Outcome('f', status, 'a < b')
+        bundle = o._repr_mimebundle_()
+        assert f'{sign} f: {status}' in bundle['text/plain'] and f'{sign} f: {status}' in bundle['text/html'] and 'a &lt; b' in bundle['text/html']
+        assert bundle['application/vnd.coursehelpers.outcome+json'] == dict(name='f', status=status, message='a < b')
+    assert len(ex.STATES) == 4
+
+
+def test_a_fault_of_the_checker_is_not_the_learners(own):
+    @exercise('broken')
+    def _(fn):
+        fn(1)
+        [][0]
+    with pytest.raises(CheckFault, match='fault of the course, not of your code'): check(lambda x: x, 'broken')
+    assert not own.exists()
+
+
+def test_a_class_is_judged_too():
+    @exercise('Adder')
+    def _(cls):
+        judging.agree(cls(2).add(3), 5)
+        cls(2).add()
+    assert 'expected 5' in check(made('class f:\n    def __init__(self, n): ...\n    def add(self, x): return x'), 'Adder').message
+    o = check(made('class f:\n    def __init__(self, n): self.n = n\n    def add(self, x):\n        return self.m + x'), 'Adder')
+    assert o.status == 'raised' and 'line 4 of your cell' in o.message and 'inputs: x = 3' in o.message
+    o = check(made('class f:\n    def __init__(self, n): self.n = n\n    def add(self, x): return self.n + x'), 'Adder')
+    assert o.status == 'raised' and 'missing 1 required' in o.message
+
+
+def test_async_and_generators():
+    @exercise('later')
+    def _(fn): judging.agree(asyncio.run(fn(2)), 4)
+    assert check(made('async def f(x): return 2*x'), 'later').status == 'correct'
+    assert check(made('async def f(x): return x/0'), 'later').status == 'raised'
+    @exercise('each')
+    def _(fn): judging.agree(list(fn(2)), [0, 1])
+    assert check(made('def f(n): yield from range(n)'), 'each').status == 'correct'
+    assert check(made('def f(n):\n    yield 1/0'), 'each').status == 'raised'
+
+
+def test_names():
+    with pytest.raises(UnknownExercise, match='Near: square'): check(lambda x: x, 'sqare')
+    with pytest.raises(TypeError, match='without quotes'): check('square')
+    with pytest.raises(TypeError, match='name='): check(lambda x: x)
+    with pytest.raises(UnknownExercise, match='progress'): hint('qqqqqq')
+
+
+def test_one_name_has_one_checker():
+    def other(fn): pass
+    other.__module__ = 'coursehelpers.checks.lesson_98'
+    with pytest.raises(ValueError, match='two checkers'): exercise('square')(other)
+
+
+# --- usual faults
+
+FAULTS = [(lambda x: None if len(x) else 0, 'gives back None'), (lambda x: print(x*x), '`print` shows a value'), (lambda x: x*x + 1, 'expected'),
+          (lambda x: (x*x)[None], 'shape (1, 4), expected (4,)'), (lambda x: (x*x).double(), 'dtype float64'), (lambda x: x.log().sqrt(), 'NaN at'),
+          (lambda x: (x*x).tolist(), 'got a list'), (lambda x: 2., 'plain number'), (lambda x: x.pow_(2), 'changes its input x in place')]
+
+
+@pytest.mark.parametrize('fn, words', FAULTS)
+def test_usual_faults_have_their_words(fn, words):
+    o = check(fn, 'square')
+    assert o.status == 'not yet' and words in o.message, o
+
+
+def test_swapped_arguments_are_noticed():
+    @exercise('sub')
+    def _(fn): agree_on(fn, torch.sub, torch.randn(3), torch.randn(3))
+    assert 'called with (b, a)' in check(made('def f(a, b): return b - a'), 'sub').message
+
+
+def test_parts_are_compared_one_by_one():
+    agree = judging.agree
+    agree({'a': [1, 2.]}, {'a': (1, 2.)})
+    for got, expected, words in [({'a': 1}, {'b': 1}, 'keys'), ([1], [1, 2], '1 items, expected 2'), (['x'], ['y'], r'\[0\]'), (3, [3], 'expected a list'),
+                                 (True, False, 'got True'), ('1', 1, 'expected the number'), (float('nan'), 1., 'NaN')]:
+        with pytest.raises(NotYet, match=words): agree(got, expected)
+
+
+def test_inputs_may_be_anything():
+    assert call(lambda a, b, c: 1, [1], {'x': torch.ones(1)}, object()) == 1
+    with pytest.raises(NotYet, match='input a in place'): call(lambda a: a.append(1), [1])
+    w = torch.ones(2, requires_grad=True)
+    agree_on(lambda w: torch.autograd.grad((w**2).sum(), w)[0], lambda w: 2*w.detach(), w)
+
+
+def test_random_numbers_are_fresh_and_the_learners_go_on():
+    seen = []
+    @exercise('seen')
+    def _(fn): seen.append(torch.randn(1).item())
+    torch.manual_seed(0)
+    expected = torch.randn(1)
+    torch.manual_seed(0)
+    for _ in range(3): check(lambda x: x, 'seen')
+    assert len(set(seen)) == 3 and torch.randn(1) == expected
+
+
+def test_prints_are_shown_but_not_a_thousand(capsys):
+    check(made('def f(x):\n    for i in range(50): print(i)\n    return x*x'), 'square')
+    out = capsys.readouterr().out
+    assert out.startswith('0\n1\n') and '40 more lines' in out
+
+
+# --- progress
+
+def test_progress_counts_and_keeps_correct(own):
+    for fn in (lambda x: x, lambda x: x*x, lambda x: 1/0): check(fn, 'square')
+    assert json.loads(own.read_text())['exercises'] == {'square': dict(lesson='99', status='correct', attempts=3)}
+    check(made('def square(x): ...', 'square'))
+    assert progress().rows == [('99', 'square', 'correct', 3)]
+    assert '✔ 1 correct' in repr(progress()) and 'square' in progress()._repr_html_()
+
+
+def test_what_was_never_checked_is_listed(): assert progress().rows == [('99', 'square', 'not attempted', 0)]
+
+
+@pytest.mark.parametrize('text', ['', '{"exer', '[]', '{"exercises": [1]}', '{"exercises": {"square": {}}}', '{"exercises": {"square": {"status": "odd", "attempts": 1}}}', '\xff'])
+def test_an_unreadable_file_is_set_aside(own, text, capsys):
+    own.write_bytes(text.encode('latin-1'))
+    check(lambda x: x*x, 'square')
+    aside = list(own.parent.glob('*.unreadable-*'))
+    assert len(aside) == 1 and aside[0].read_bytes() == text.encode('latin-1')
+    assert progress().rows[0][2] == 'correct' and aside[0].name in capsys.readouterr().out
+
+
+def test_a_place_that_cannot_be_written_loses_no_outcome(monkeypatch, own, capsys):
+    own.parent.joinpath('file').write_text('')
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(own.parent/'file'/'progress.json'))
+    assert check(lambda x: x*x, 'square').status == 'correct'
+    assert 'could not be written' in capsys.readouterr().out
+
+
+WRITER = '''
+import sys
+from coursehelpers import exercises as ex
+ex._lesson = lambda name: '99'
+for i in range(40): ex._remember(ex.Outcome(f'{sys.argv[1]}{i}', 'correct'))
+'''
+
+
+def test_two_kernels_writing_at_once_lose_nothing(own):
+    both = [subprocess.Popen([sys.executable, '-c', WRITER, who]) for who in 'ab']
+    assert [p.wait(60) for p in both] == [0, 0]
+    done = json.loads(own.read_text())['exercises']
+    assert set(done) == {f'{who}{i}' for who in 'ab' for i in range(40)}
+    assert not [p for p in own.parent.iterdir() if p.name not in (own.name, own.name + '.lock')]
+
+
+# --- hints, solutions, expected errors, proofs
+
+def test_hints_come_one_by_one():
+    assert [str(hint('square')) for _ in range(3)] == ['Hint 1 of 2: Nudge.', 'Hint 2 of 2: More.', "That was the last hint. `solution('square')` shows one way to do it; close it again and write your own."]
+    assert hint(SimpleNamespace(__name__='square')).startswith('That was the last')
+
+
+def test_solution_is_code():
+    assert solution('square')._repr_markdown_() == '```python\ndef square(x): return x*x\n```'
+    with pytest.raises(UnknownExercise, match='Near: square'): solution('squar')
+
+
+def test_solution_without_the_list(monkeypatch):
+    monkeypatch.setattr(ex, 'exercises', dict)
+    with pytest.raises(UnknownExercise, match='coursehelpers clean'): solution('square')
+
+
+def test_expect_fail(capsys):
+    with expect_fail(ZeroDivisionError, 'division'): 1/0
+    assert capsys.readouterr().out == 'ZeroDivisionError: division by zero\n'
+    with pytest.raises(AssertionError, match='nothing was raised'), expect_fail(ValueError): pass
+    with pytest.raises(AssertionError, match='should say'), expect_fail(ValueError, 'x'): raise ValueError('y')
+    with pytest.raises(KeyError), expect_fail(ValueError): raise KeyError('a')
+
+
+def test_prove_demands_and_writes_nothing(own):
+    wrong = [(lambda x: x, 'expected'), (lambda x: x.pow_(2), 'in place')]
+    prove('square', right=[lambda x: x*x], wrong=wrong)
+    for bad in (dict(right=[], wrong=wrong), dict(right=[lambda x: x*x], wrong=wrong[:1]), dict(right=[lambda x: x], wrong=wrong),
+                dict(right=[lambda x: x*x], wrong=[(lambda x: x*x, 'expected')]*2), dict(right=[lambda x: x*x], wrong=[(lambda x: x, 'other words')]*2)):
+        with pytest.raises(AssertionError): prove('square', **bad)
+    assert not own.exists()
+
+
+def test_judging_is_repeatable():
+    seen = [judge(lambda x: x, 'square', ex._checkers['square'].checker, 3)[0].message for _ in range(2)]
+    assert seen[0] == seen[1]
+
+
+# --- the course's own exercises
+
+def code_cells(path):
+    return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
+
+
+def declared():
+    "{exercise: notebook} of every `#|exercise` in the full notebooks."
+    lines = [(line.split()[-1], p.name) for p in (ROOT/'nbs/full').glob('*.ipynb') for s in code_cells(p) for line in s.splitlines() if line.startswith('#|exercise')]
+    return dict(lines)
+
+
+@pytest.fixture(scope='module')
+def proofs():
+    "Run every checks notebook in this process: {exercise: (right, wrong)} and the checkers each one registers."
+    before, ex._proved, kept, found = ex._proved, {}, dict(ex._checkers), {}
+    for path in sorted((ROOT/'nbs/tools').glob('checks_*.ipynb')):
+        ex._checkers.clear()
+        space = {'__name__': '__main__'}
+        for source in code_cells(path): exec(compile(source, path.name, 'exec'), space)
+        found[path.name] = dict(ex._checkers)
+    proved, ex._proved = ex._proved, before
+    ex._checkers.clear()
+    ex._checkers.update(kept)
+    return proved, found
+
+
+def test_every_exercise_is_proved(proofs):
+    assert declared() and set(declared()) <= set(proofs[0]), f'not proved: {set(declared()) - set(proofs[0])}'
+    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs[0].values())
+
+
+def test_every_checker_has_an_exercise_and_one_notebook(proofs):
+    names = [name for checkers in proofs[1].values() for name in checkers]
+    assert sorted(names) == sorted(set(names)) == sorted(declared())
+
+
+def test_every_exercise_has_hints(proofs):
+    for checkers in proofs[1].values():
+        for e in checkers.values(): assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name

@@ -1,0 +1,87 @@
+"Numbers with a spread: what is recorded, what is said about it, and when two are compared."
+import json
+import math
+
+import pytest
+import torch
+
+from coursehelpers import results
+from coursehelpers.results import Comparison, Record, compare, machine, record
+
+
+@pytest.fixture(autouse=True)
+def smoke(monkeypatch):
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'smoke')
+    monkeypatch.setattr(results, '_session', {})
+
+
+def known(monkeypatch, *records): monkeypatch.setattr(results, 'stored', lambda: {r.name: r for r in records})
+
+
+COURSE = Record('e', [.20, .21, .22, .19, .23], seconds=3, device='cpu: A, 2 cores', profile='smoke', data='digits')
+
+
+def test_a_record_is_mean_spread_seeds_seconds_and_device():
+    r = record('e', torch.tensor([.2, .21, .22, .19, .23]), seconds=3.3, device='cpu', data='digits')
+    assert (r.n, r.headline, r.profile, r.data) == (5, True, 'smoke', 'digits')
+    assert math.isclose(r.mean, .21, rel_tol=1e-6) and math.isclose(r.spread, .0158114, rel_tol=1e-4)
+    assert repr(r) == f'e 0.210 ± 0.016 (5 seeds, 3.3 s, {machine("cpu")})'
+
+
+def test_it_is_shown_with_its_own_mime_type():
+    bundle = record('e', [1, 2, 3, 4, 5])._repr_mimebundle_()
+    data = bundle['application/vnd.coursehelpers.record+json']
+    assert json.loads(json.dumps(data))['values'] == [1, 2, 3, 4, 5] and 'e 3.0 ± 1.6' in bundle['text/html']
+
+
+def test_few_seeds_are_no_headline():
+    r = record('e', [.2])
+    assert not r.headline and 'Fewer than five' in repr(r) and '±' not in repr(r) and '1 seed,' in repr(r)
+
+
+@pytest.mark.parametrize('values, words', [([], 'values is empty'), ([1, math.nan], 'seed 1 is nan'), ([math.inf], 'seed 0 is inf')])
+def test_what_cannot_be_a_result(values, words):
+    with pytest.raises(ValueError, match=words): record('e', values)
+
+
+def test_the_machine_is_named_honestly(monkeypatch):
+    assert machine('cpu').startswith('cpu: ')
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda d: 'Some GPU')
+    assert machine(torch.device('cuda')) == 'gpu: Some GPU'
+
+
+@pytest.mark.parametrize('values, lower, words', [
+    ([.21, .22, .20, .21, .20], True, '✔ within'), ([.40, .41, .42, .43, .41], True, '✖ worse'), ([.10, .11, .10, .12, .10], True, '✔ better'),
+    ([.40, .41, .42, .43, .41], False, '✔ better'), ([.22], True, '✔ within'), ([.60], True, '✖ worse')])
+def test_the_rule(monkeypatch, values, lower, words):
+    known(monkeypatch, Record(**{**COURSE.__dict__, 'lower_is_better': lower}))
+    record('e', values, data='digits')
+    assert compare('e').verdict.startswith(words)
+
+
+def test_the_rule_is_two_standard_errors_and_one_spread():
+    mine = Record('e', [.3, .32, .34, .31, .33])
+    se = math.hypot(mine.spread, COURSE.spread) / math.sqrt(5)
+    assert math.isclose(results._allowed(mine, COURSE), 2*se + COURSE.spread)
+
+
+def test_what_differs_is_said():
+    mine = Record('e', [.2]*5, seconds=9, device='gpu: B', profile='smoke', data='digits')
+    assert Comparison(mine, COURSE).verdict.endswith('the machine differs, so the seconds cannot be compared')
+    mine.data, mine.profile = 'pets', 'gpu'
+    verdict = Comparison(mine, COURSE).verdict
+    assert verdict.startswith('not comparable') and 'yours: pets, the course: digits' in verdict and 'the profile differs' in verdict
+
+
+def test_nothing_to_compare(monkeypatch):
+    known(monkeypatch, COURSE)
+    assert 'Nothing is recorded' in compare('e')
+    record('f', [1])
+    assert 'nothing to compare' in compare('f')
+
+
+def test_the_latest_record_counts(monkeypatch):
+    known(monkeypatch, COURSE)
+    record('e', [.9]*5, data='digits')
+    record('e', [.21]*5, data='digits')
+    assert compare('e').verdict.startswith('✔ within')
