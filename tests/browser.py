@@ -1,4 +1,5 @@
 "JupyterLab and Chromium for tests and the bench: start them, open a notebook, run its cells, ask its kernel."
+import atexit
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -22,8 +25,8 @@ LAB_SETTINGS = {
 
 def missing():
     "Why browser tests cannot run here; an empty string when they can."
-    try: import jupyterlab, playwright  # noqa: E401, F401
-    except ImportError as e: return f'browser tests need the extra `dev`: {e}'
+    gone = [name for name in ('jupyterlab', 'playwright') if not find_spec(name)]
+    if gone: return f'browser tests need the extra `dev`: no {" and no ".join(gone)}'
     return '' if CHROMIUM else 'browser tests need Chromium: run tests/browser.sh'
 
 
@@ -75,14 +78,21 @@ def _wait_for(base, server, log, seconds):
     raise RuntimeError(f'JupyterLab did not start within {seconds} s:\n{log.read_text()[-3000:]}')
 
 
+@cache
+def _playwright():
+    "One for the whole process: its sync API cannot be started twice."
+    from playwright.sync_api import sync_playwright
+    started = sync_playwright().start()
+    atexit.register(started.stop)
+    return started
+
+
 @contextmanager
 def chromium(*flags):
     "A headless Chromium (playwright, sync API)."
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        try: yield browser
-        finally: browser.close()
+    browser = _playwright().chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    try: yield browser
+    finally: browser.close()
 
 
 def new_page(browser, width=1180, height=900, **options):

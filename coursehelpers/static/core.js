@@ -19,8 +19,9 @@ const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches
 
 // Numbers for people: four significant digits, a real minus sign.
 const num = (v, digits = 4) => !Number.isFinite(v) ? '–'
-  : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits)).replace('-', '−')
-const short = v => String(+v.toPrecision(6)).replace('-', '−')
+  : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits)).replace('e+', 'e').replace('-', '−')
+const short = v => (Math.abs(v) >= 1e5 ? (+v.toPrecision(3)).toExponential() : String(+v.toPrecision(6))).replace('e+', 'e').replace('-', '−')
+const counted = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
 
 function scale(d0, d1, r0, r1) {
   const s = v => r0 + (v - d0) / (d1 - d0) * (r1 - r0)
@@ -63,7 +64,7 @@ function plot(options) {
 const dots = (c, x, y) => c.inside.append(...x.map((v, i) => draw('circle', {cx: c.sx(v), cy: c.sy(y[i]), r: 3.5, class: 'ch-dot'})))
 
 // Losses over time on a logarithmic axis; a diamond marks the lowest.
-function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', most = 0}) {
+function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', end = 0}) {
   const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE'})
   const path = draw('path', {class: 'ch-curve thin'}), points = draw('path', {class: 'ch-points'})
   const low = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
@@ -74,7 +75,7 @@ function lossPlot({width = 360, height = 150, xname = 'moves and steps', label =
     const up = losses.map(v => Math.log10(Math.max(v, 1e-12)))
     const at = up.indexOf(Math.min(...up)), most = Math.max(...up), count = Math.max(losses.length - 1, 8)
     const lo = Math.floor((up[at] - 0.1) * 4) / 4, hi = Math.max(lo + 0.5, Math.ceil((most + 0.1) * 4) / 4)
-    const last = most || 2 ** Math.ceil(Math.log2(count))
+    const last = end || 2 ** Math.ceil(Math.log2(count))
     const sx = scale(0, last, c.l + 6, c.r - 6), sy = scale(lo, hi, c.b, c.t)
     if (frame !== [lo, hi, last].join()) {
       frame = [lo, hi, last].join()
@@ -95,6 +96,12 @@ function lossPlot({width = 360, height = 150, xname = 'moves and steps', label =
   return {svg: c.svg, show}
 }
 
+// A row of named values: scores([name, ...]) gives {node, show(values)}.
+function scores(names) {
+  const cells = names.map(name => ({name, value: make('b')}))
+  const node = make('div', {class: 'ch-score'}, ...cells.map(c => make('div', {}, make('span', {}, c.name), c.value)))
+  return {node, show: values => cells.forEach((c, i) => write(c.value, String(values[i])))}
+}
 const button = (text, click) => make('button', {type: 'button', click}, text)
 const panel = (...kids) => make('div', {class: 'ch-panel'}, ...kids)
 const title = (text, ...kids) => make('div', {class: 'ch-title'}, make('b', {}, text), ...kids)

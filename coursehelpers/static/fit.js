@@ -12,7 +12,7 @@ function render({model, el}) {
   dots(seen, x, y)
   const toggle = make('input', {type: 'checkbox', checked: '', change: () => { residuals = toggle.checked; redraw() }})
   const land = scored && many ? surface({data, maths, pick: v => move(v), settle: () => settle()}) : null
-  const past = lossPlot({height: many ? 150 : 270})
+  const past = lossPlot({})
 
   // The controls
   const bad = text => say(text, true)
@@ -24,17 +24,14 @@ function render({model, el}) {
   const go = button('descend', () => running ? halt() : run())
   const back = button('back to best', () => { halt(); move(best.params.slice()); settle() })
   const reset = button('reset', () => { halt(); begin(); redraw(); send(); say('Back to the start.') })
-  const cells = ['MSE', 'MAE', 'best MSE', 'moves', 'steps'].map(text => {
-    const value = make('dd', {}), whole = make('div', {}, make('dt', {}, text), value)
-    return {whole, value}
-  })
-  const score = make('dl', {class: 'ch-score'}, ...cells.filter((_, k) => scored || k === 3).map(c => c.whole))
+  const score = scores(scored ? ['MSE', 'MAE', 'best MSE', 'moves', 'steps'] : ['moves'])
   const hands = make('div', {class: 'ch-panel'}, ...knobs.map(k => k.row),
     scored ? make('div', {class: 'ch-bar'}, one, go, make('label', {}, 'lr ', rate.input)) : '',
-    make('div', {class: 'ch-bar'}, reset, scored ? back : '', scored ? '' : score))
-  const {voice, say} = shell(el, make('div', {class: scored ? 'ch-cols' : 'ch-cols ch-eye'},
+    make('div', {class: 'ch-bar'}, reset, scored ? back : '', scored ? '' : score.node))
+  const book = scored ? panel(score.node, past.svg) : ''
+  const {voice, say} = shell(el, make('div', {class: 'ch-cols'},
     panel(title('Data and your curve', make('label', {}, toggle, ' residuals')), seen.svg),
-    land ? land.node : '', hands, scored ? panel(score, past.svg) : ''))
+    ...(land ? [land.node, hands, book] : [make('div', {}, hands, book)])))
   hands.append(voice)
 
   // The state: from the kernel (or the page's model), changed by hands and steps, sent back
@@ -68,7 +65,7 @@ function render({model, el}) {
     const was = trail[trail.length - 1]
     if (w.every((v, k) => v === was[k])) return
     moves++; note(); redraw(); send()
-    say(scored ? `MSE ${num(history.at(-1))} after ${moves} moves.` : `${moves} moves.`)
+    say(scored ? `MSE ${num(history.at(-1))} after ${counted(moves, 'move')}.` : `${counted(moves, 'move')}.`)
     describe()
   }
   const settling = later(250, settle)
@@ -83,7 +80,7 @@ function render({model, el}) {
     const [was, now] = history.slice(-2)
     send(); describe()
     if (!ok) say('The loss exploded: lower the learning rate, then reset.', true)
-    else say(now > was ? `MSE went up to ${num(now)}: the learning rate may be too large.` : `MSE ${num(now)} after ${steps} steps.`)
+    else say(now > was ? `MSE went up to ${num(now)}: the learning rate may be too large.` : `MSE ${num(now)} after ${counted(steps, 'step')}.`)
   }
   function run() {
     let ok = true
@@ -103,8 +100,7 @@ function render({model, el}) {
     set(sticks, {d: p.map((v, i) => `M${seen.sx(x[i]).toFixed(1)} ${seen.sy(y[i]).toFixed(1)}V${clamp(seen.sy(v), -4e3, 4e3).toFixed(1)}`).join('')})
     knobs.forEach((k, i) => k.show(w[i]))
     rate.show(lr)
-    const shown = [num(maths.mse(w)), num(maths.mae(w)), num(best.mse), moves, steps]
-    cells.forEach((c, i) => write(c.value, String(shown[i])))
+    score.show(scored ? [num(maths.mse(w)), num(maths.mae(w)), num(best.mse), moves, steps] : [moves])
     back.disabled = best.params.every((v, i) => v === w[i])
     if (land) land.show({w, path: [...trail, w], star: best.params})
     if (scored) past.show(history)
@@ -113,7 +109,7 @@ function render({model, el}) {
     const at = names.map((n, k) => `${n} = ${short(w[k])}`).join(', ')
     set(seen.svg, {'aria-label': `${x.length} points and the curve with ${at}`})
     if (land) land.alt(`Loss surface over ${land.pair().join(' and ')}; you stand at ${at}, MSE ${num(maths.mse(w))}`)
-    if (scored) past.show(history, `now ${num(history.at(-1))}, best ${num(best.mse)}, ${moves} moves and ${steps} steps`)
+    if (scored) past.show(history, `now ${num(history.at(-1))}, best ${num(best.mse)}, ${counted(moves, 'move')} and ${counted(steps, 'step')}`)
   }
 
   const heard = () => { if (!mine) { halt(); settling.drop(); send.drop(); load(); redraw(); describe() } }

@@ -13,7 +13,7 @@ function walk(maths, start, lr, steps) {
 function render({model, el}) {
   const data = model.get('data'), maths = linear(data), {names, start, steps, rates, floor} = data
   let lr, mine = false
-  const land = surface({data, maths}), past = lossPlot({height: 270, xname: 'steps', label: 'Loss after each step', most: steps})
+  const land = surface({data, maths}), past = lossPlot({height: 270, xname: 'steps', label: 'Loss after each step', end: steps})
   const move = v => { lr = v; redraw(); send() }, settle = () => say(verdict())
   const slider = make('input', {type: 'range', min: Math.log10(rates[0]), max: Math.log10(rates[1]), step: 0.01, 'aria-label': 'learning rate',
     'data-lm-suppress-shortcuts': 'true', input: () => move(+(10 ** slider.value).toPrecision(3)), change: () => settle()})
@@ -31,8 +31,9 @@ function render({model, el}) {
   function verdict() {
     const {losses} = walked, [first, last] = [losses[0], losses.at(-1)], way = (first - last) / (first - floor)
     if (last > first) return `lr ${short(lr)} is too large: the steps overshoot and the loss grows, ${num(first)} to ${num(last)}.`
-    const percent = `${Math.floor(1000 * way) / 10} % of the way down after ${steps} steps`
-    return `lr ${short(lr)} is ${way < 0.95 ? 'too small' : 'about right'}: ${percent}, MSE ${num(first)} to ${num(last)}.`
+    const [p, q, r] = walked.path.slice(-3), swings = q.reduce((s, v, i) => s + (v - p[i]) * (r[i] - v), 0) < 0
+    const word = way >= 0.95 ? 'about right' : swings ? 'too large: the steps swing from side to side' : 'too small'
+    return `lr ${short(lr)} is ${word}: ${Math.floor(1000 * way) / 10} % of the way down after ${steps} steps, MSE ${num(first)} to ${num(last)}.`
   }
   function redraw() {
     walked = walk(maths, start, lr, steps)

@@ -61,9 +61,9 @@ function render({model, el}) {
   const one = button('one gradient step', () => { halt(); const ok = descend(); redraw(); done(ok) })
   const go = button('descend', () => running ? halt() : run())
   const reset = button('reset', () => { halt(); begin(); redraw(); send(); say('Back to the start.') })
-  const cells = ['MSE', 'ReLUs', 'steps'].map(text => { const value = make('dd'); return {value, whole: make('div', {}, make('dt', {}, text), value)} })
+  const score = scores(['MSE', 'ReLUs', 'steps'])
   const {say} = shell(el, panel(title('Straight pieces that meet at corners', make('span', {class: 'ch-key'}, 'faint: each ReLU alone, bold: their sum')), c.svg),
-    make('div', {class: 'ch-bar wide'}, make('dl', {class: 'ch-score'}, ...cells.map(v => v.whole)),
+    make('div', {class: 'ch-bar wide'}, score.node,
       make('div', {class: 'ch-bar'}, make('label', {}, 'corner ', which), make('label', {}, 'w ', wbox.input), make('label', {}, 'k ', kbox.input), make('label', {}, 'bias ', bbox.input))),
     make('div', {class: 'ch-bar'}, add, less, one, go, make('label', {}, 'lr ', rate.input), reset),
     make('div', {class: 'ch-key'}, 'Drag a corner, or the square at the right end. Keys on a corner: ← → change k, ↑ ↓ change w.'))
@@ -92,7 +92,7 @@ function render({model, el}) {
     params = next; bias -= lr * g.bias; steps++
     return true
   }
-  const tell = () => say(`MSE ${num(maths.mse(params, bias))} with ${params.length} ReLU${params.length > 1 ? 's' : ''}.`)
+  const tell = () => say(`MSE ${num(maths.mse(params, bias))} with ${counted(params.length, 'ReLU')}.`)
   function done(ok) { send(); ok ? tell() : say('The loss exploded: lower the learning rate, then reset.', true) }
   function run() {
     let ok = true
@@ -149,8 +149,7 @@ function render({model, el}) {
     set(tail, {x: c.r - 6, y: c.sy(inside(maths.at(params, bias, ends[1]), ylim)) - 6})
     which.value = chosen
     wbox.show(params[chosen][0]); kbox.show(params[chosen][1]); bbox.show(bias); rate.show(lr)
-    const shown = [num(maths.mse(params, bias)), params.length, steps]
-    cells.forEach((v, i) => write(v.value, String(shown[i])))
+    score.show([num(maths.mse(params, bias)), params.length, steps])
     add.disabled = params.length >= most; less.disabled = params.length < 2
   }
   const heard = () => { if (!mine) { halt(); send.drop(); load(); redraw() } }

@@ -34,7 +34,7 @@ function surface({data, maths, pick, settle}) {
   const levels = HEAT.slice(0, -1).map((_, k) => floor + (top - floor) * 0.55 ** (HEAT.length - 1 - k))
   const holder = make('div'), choose = make('select', {'aria-label': 'parameters of the loss surface', 'data-lm-suppress-shortcuts': 'true',
     change: () => build(), input: () => {}}, ...pairs.map(([i, j], k) => make('option', {value: k}, `${names[i]}, ${names[j]}`)))
-  let i, j, c, rings, here, trails, best, last, drawn
+  let i, j, c, rings, here, trails, stops, best, last, drawn
   function build() {
     [i, j] = pairs[choose.value]
     c = plot({width: 360, height: 270, x: [lo[i], hi[i]], y: [lo[j], hi[j]], xname: names[i], yname: names[j], right: 58})
@@ -42,9 +42,10 @@ function surface({data, maths, pick, settle}) {
     rings = levels.map((_, k) => draw('ellipse', {fill: HEAT[k], class: 'ch-ring'})).reverse()
     const map = draw('g', {transform: `matrix(${px} 0 0 ${py} ${c.sx(0)} ${c.sy(0)})`}, ...rings)
     trails = [draw('path', {class: 'ch-trail under'}), draw('path', {class: 'ch-trail'})]
+    stops = draw('path', {class: 'ch-stops'})
     best = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
     here = draw('circle', {class: 'ch-here', r: 6})
-    c.inside.append(draw('rect', {x: c.l, y: c.t, width: c.r - c.l, height: c.b - c.t, fill: HEAT.at(-1)}), map, ...trails, best, here)
+    c.inside.append(draw('rect', {x: c.l, y: c.t, width: c.r - c.l, height: c.b - c.t, fill: HEAT.at(-1)}), map, ...trails, stops, best, here)
     const tall = (c.b - c.t) / HEAT.length
     HEAT.forEach((fill, k) => c.svg.append(draw('rect', {x: c.r + 9, y: c.b - (k + 1) * tall, width: 10, height: tall + 0.5, fill})))
     levels.forEach((v, k) => k % 3 === 0 && c.svg.append(draw('text', {class: 'ch-small', x: c.r + 22, y: c.b - (k + 1) * tall + 4}, short(+v.toPrecision(2)))))
@@ -80,10 +81,11 @@ function surface({data, maths, pick, settle}) {
     set(here, {cx: clamp(c.sx(w[i]), c.l, c.r), cy: clamp(c.sy(w[j]), c.t, c.b)})
     const d = path.map((v, k) => `${k ? 'L' : 'M'}${px(v)} ${py(v)}`).join('')
     trails.forEach(t => set(t, {d}))
+    set(stops, {d: path.length > 60 ? '' : path.map(v => `M${px(v)} ${py(v)}h0`).join('')})
     set(best, {transform: star ? `translate(${px(star)} ${py(star)})` : 'translate(-99 -99)'})
   }
   build()
   const alt = text => set(c.svg, {'aria-label': text})
   const which = pairs.length > 1 ? [make('label', {}, 'over ', choose)] : []
-  return {node: panel(title('Loss surface', make('span', {class: 'ch-key'}, '● here ', ...(pick ? ['◆ best'] : [])), ...which), holder), show, alt, pair: () => [names[i], names[j]]}
+  return {node: panel(title('Loss surface', make('span', {class: 'ch-key'}, make('span', {class: 'ch-spot'}, '●'), ' here ', ...(pick ? ['◆ best'] : [])), ...which), holder), show, alt, pair: () => [names[i], names[j]]}
 }

@@ -1,0 +1,87 @@
+"Slider to screen in real JupyterLab: the picture drawn in the page against `interact` with inline pyplot, same points, same curve."
+import statistics
+import tempfile
+from pathlib import Path
+
+from tests.browser import cell, chromium, lab, missing, new_page, open_notebook, run_cell, write_notebook
+
+MOVES, BLOCKS = 40, 4
+OURS = '''from coursehelpers.curves import mk_quad, mse, noisy, quad
+from coursehelpers.widgets import fit_by_hand
+x, y = noisy(mk_quad(3., 2., 1.))
+fit_by_hand(quad, x, y)'''
+THEIRS = '''%matplotlib inline
+import matplotlib.pyplot as plt, torch
+from ipywidgets import interact
+xs = torch.linspace(-2.16, 2.16, 81)
+@interact(a=(-5., 5.), b=(-5., 5.), c=(-5., 5.))
+def plot(a=1., b=1., c=1.):
+    plt.figure(figsize=(4.4, 3.4))
+    plt.scatter(x, y)
+    plt.plot(xs, quad(a, b, c, xs))
+    plt.ylim(-3, 20)
+    plt.title(f'MSE {mse(quad(a, b, c, x), y):.2f}')
+    plt.show()'''
+
+# Both: from the event on the slider until the frame after the picture in the page has changed was handed over.
+FRAME = '''async (root, i) => {
+    const frame = () => new Promise(r => requestAnimationFrame(() => {
+        const c = new MessageChannel()
+        c.port1.onmessage = r
+        c.port2.postMessage(0)
+    }))
+'''
+DRAWN = FRAME + '''
+    const slider = root.querySelector('input[type=range]'), curve = root.querySelector('.ch-curve')
+    const changed = new Promise(r => new MutationObserver(r).observe(curve, {attributes: true}))
+    slider.value = 1 + (i % 10 + 1) / 10 * (i % 20 < 10 ? 1 : -1)
+    const start = performance.now()
+    slider.dispatchEvent(new Event('input', {bubbles: true}))
+    await changed; await frame()
+    return performance.now() - start }'''
+INTERACT = FRAME + '''
+    const handle = root.querySelector('.noUi-handle'), was = root.querySelector('.jp-OutputArea img').src
+    const fresh = () => [...root.querySelectorAll('.jp-OutputArea img')].find(img => img.src !== was)
+    const changed = new Promise((r, no) => {
+        new MutationObserver(() => fresh() && r()).observe(root, {childList: true, subtree: true, attributes: true})
+        setTimeout(() => no('no new picture'), 5000)
+    })
+    const start = performance.now()
+    handle.dispatchEvent(new KeyboardEvent('keydown', {key: i % 20 < 10 ? 'ArrowRight' : 'ArrowLeft', bubbles: true}))
+    await changed; await fresh().decode(); await frame()
+    return performance.now() - start }'''
+
+
+def measure(page):
+    "Milliseconds of each move: {ours: [...], theirs: [...]}, in interleaved blocks after two moves of warming up."
+    roots = {'ours': (cell(page, 0).locator('.ch'), DRAWN), 'theirs': (cell(page, 1), INTERACT)}
+    times = {who: [] for who in roots}
+    for block in range(BLOCKS):
+        for who, (root, script) in roots.items():
+            for i in range(MOVES // BLOCKS + 2 * (block == 0)):
+                times[who].append(root.evaluate(script, block * MOVES // BLOCKS + i))
+                page.wait_for_timeout(120)
+    return {who: t[2:] for who, t in times.items()}
+
+
+def run() -> list[dict]:
+    "One row for the table of `make bench`: medians in milliseconds."
+    if missing(): return [dict(what='slider to screen', ours=None, theirs=None, unit='ms', ratio=None, target='<= 1/20', ok=None, note=missing())]
+    with tempfile.TemporaryDirectory() as folder, chromium('--disable-frame-rate-limit', '--disable-gpu-vsync') as browser:
+        write_notebook(Path(folder)/'slider.ipynb', OURS, THEIRS)
+        with lab(folder) as base:
+            page = new_page(browser)
+            open_notebook(page, base, 'slider.ipynb')
+            for i in (0, 1): run_cell(page, i)
+            page.wait_for_selector('.jp-OutputArea img')
+            page.wait_for_timeout(1000)
+            times = measure(page)
+    ours, theirs = (statistics.median(times[k]) for k in ('ours', 'theirs'))
+    note = (f'median of {MOVES} moves, {BLOCKS} interleaved blocks; JupyterLab in headless Chromium, frame rate not limited; '
+            f'theirs: interact with inline pyplot, one plot; ours also draws the loss surface and history')
+    return [dict(what='slider to screen: fit_by_hand / interact', ours=round(ours, 2), theirs=round(theirs, 1), unit='ms',
+                 ratio=ours / theirs, target='<= 1/20', ok=ours / theirs <= 1/20, note=note)]
+
+
+if __name__ == '__main__':
+    for row in run(): print(f"{row['what']}: {row['ours']} {row['unit']} against {row['theirs']} {row['unit']}, 1/{1/row['ratio']:.0f} (target {row['target']})")

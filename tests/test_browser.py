@@ -1,0 +1,404 @@
+"The pictures in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
+import json
+import re
+import time
+
+import nbformat
+import pytest
+import torch
+
+from coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus
+from coursehelpers.widgets import build_relus, fit_by_hand, lr_explorer
+from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
+
+need_browser()
+
+CELLS = ['import json, torch\nfrom coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus\n'
+         'from coursehelpers.widgets import build_relus, fit_by_hand, lr_explorer\nx, y = noisy(mk_quad(3., 2., 1.))\nw = fit_by_hand(quad, x, y)\nw',
+         'print(w.params)', 'r = build_relus(x, y, n=2)\nr', 'e = lr_explorer(quad, x, y)\ne']
+
+
+@pytest.fixture(scope='module')
+def browser():
+    with chromium() as b: yield b
+
+
+@pytest.fixture(scope='module')
+def page(browser, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('lab')
+    write_notebook(folder/'pictures.ipynb', *CELLS)
+    with lab(folder) as base:
+        page = new_page(browser)
+        open_notebook(page, base, 'pictures.ipynb')
+        for i in (0, 2, 3): run_cell(page, i)
+        yield page
+        assert not page.faults
+
+
+@pytest.fixture
+def fit(page):
+    "The picture of cell 0, back at its start."
+    kernel(page, 'w.lr = .05')
+    at = cell(page, 0).locator('.ch')
+    at.get_by_role('button', name='reset').click()
+    wait(lambda: of(page, 'w.params') == [1, 1, 1] and of(page, 'w.moves') == 0)
+    return at
+
+
+@pytest.fixture
+def relus(page):
+    "The picture of cell 2, back at its start."
+    kernel(page, 'r.lr = .01')
+    at = cell(page, 2).locator('.ch')
+    at.get_by_role('button', name='reset').click()
+    wait(lambda: of(page, "r.params.shape == (2, 2) and torch.allclose(r.params, torch.tensor(r.data['start']['params']))"))
+    return at
+
+
+def of(page, expression):
+    "The value of an expression in the kernel, as JSON."
+    return json.loads(kernel(page, f'print(json.dumps({expression}, default=lambda t: t.tolist()))'))
+
+
+def wait(true, seconds=8):
+    "Until it is true; the last thing it was, if it never is."
+    end = time.monotonic() + seconds
+    while not (now := true()) and time.monotonic() < end: time.sleep(.05)
+    assert now
+
+
+def curve(at): return at.locator('.ch-curve').first.get_attribute('d')
+def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
+def number(at, name): return at.get_by_role('spinbutton', name=f'{name}, exact value', exact=True)
+def press(at, name): at.get_by_role('button', name=name).click()
+def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
+
+
+def drag(page, locator, dx, dy=0):
+    "Drag the middle of an element with the mouse, in pixels."
+    locator.scroll_into_view_if_needed()
+    b = locator.bounding_box()
+    x, y = b['x'] + b['width']/2, b['y'] + b['height']/2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx/2, y + dy/2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()
+
+
+# In JupyterLab
+
+def test_slider_by_mouse_moves_curve_and_kernel(page, fit):
+    before, at = curve(fit), slider(fit, 'b')
+    at.scroll_into_view_if_needed()
+    b = at.bounding_box()
+    x0, y0, per_unit = b['x'] + 8 + (b['width'] - 16)*.6, b['y'] + b['height']/2, (b['width'] - 16)/10
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x0 + per_unit, y0, steps=4)
+    assert curve(fit) != before, 'the picture follows while the mouse is down'
+    page.mouse.up()
+    wait(lambda: of(page, 'w.moves') == 1)
+    a, b, c = of(page, 'w.params')
+    assert (a, c) == (1, 1) and 1.8 <= b <= 2.2
+    assert number(fit, 'b').input_value() == f'{b:.4g}'
+
+
+def test_arrow_keys_reach_the_kernel_as_one_settled_move(page, fit):
+    before = curve(fit)
+    for _ in range(5): slider(fit, 'a').press('ArrowRight')
+    for _ in range(2): slider(fit, 'a').press('ArrowUp')
+    assert curve(fit) != before
+    wait(lambda: of(page, 'w.moves') == 1)
+    assert of(page, 'w.params')[0] == pytest.approx(1.7)
+    assert of(page, 'w.mse') == pytest.approx(of(page, 'mse(quad(*w.params, x), y)'), rel=1e-5)
+    assert of(page, 'w.mae') == pytest.approx(of(page, 'mae(quad(*w.params, x), y)'), rel=1e-5)
+    assert re.match(r'MSE .* after 1 move\.', fit.get_by_role('status').text_content())
+
+
+def test_a_cell_prints_what_the_slider_set(page, fit):
+    slider(fit, 'c').press('ArrowLeft')
+    wait(lambda: of(page, 'w.moves') == 1)
+    out = run_cell(page, 1)
+    assert '0.9' in out.locator('.jp-OutputArea-output').text_content()
+
+
+def test_number_box(page, fit):
+    number(fit, 'a').fill('2.345')
+    number(fit, 'a').press('Enter')
+    wait(lambda: of(page, 'w.moves') == 1)
+    assert of(page, 'w.params')[0] == pytest.approx(2.345)
+    number(fit, 'a').fill('12')
+    number(fit, 'a').press('Enter')
+    assert slider(fit, 'a').input_value() == '5' and number(fit, 'a').input_value() == '12', 'the slider stops, the box tells'
+
+
+@pytest.mark.parametrize('typed', ['', '1e999', '-', '1e7'])
+def test_bad_numbers_are_refused_in_words(page, fit, typed):
+    box = number(fit, 'b')
+    box.focus()
+    page.keyboard.press('Control+a')
+    page.keyboard.press('Delete')
+    page.keyboard.type(typed)
+    box.press('Enter')
+    page.keyboard.press('Tab')
+    assert box.input_value() == '1'
+    wait(lambda: 'kept 1' in fit.get_by_role('status').text_content() or typed == '')
+    assert of(page, 'w.params') == [1, 1, 1]
+
+
+def test_letters_stay_in_the_picture(page, fit, relus):
+    cells = page.locator('.jp-Notebook .jp-Cell')
+    count = cells.count()
+    targets = [number(fit, 'a'), slider(fit, 'a'), fit.locator('select'), fit.get_by_role('button', name='reset'), relus.locator('.ch-grip').first]
+    for target in targets:
+        target.focus()
+        for key in 'abdmxz': page.keyboard.press(key)
+        page.keyboard.press('d')
+    assert cells.count() == count
+    number(fit, 'a').fill('1')
+
+
+def test_gradient_step_is_python_s(page, fit):
+    kernel(page, 'p = w.params.requires_grad_(); loss = mse(quad(*p, x), y); loss.backward(); want = (p - w.lr*p.grad).detach()')
+    press(fit, 'one gradient step')
+    wait(lambda: of(page, 'w.steps') == 1)
+    assert of(page, 'w.params') == pytest.approx(of(page, 'want'), rel=1e-6)
+    assert len(of(page, 'w.history')) == 2
+
+
+def test_descend_reaches_least_squares_and_stops_when_asked(page, fit):
+    press(fit, 'descend')
+    press(fit, 'stop')
+    wait(lambda: of(page, 'w.steps') > 0)
+    early = of(page, 'w.mse')
+    press(fit, 'descend')
+    wait(lambda: fit.get_by_role('button', name='descend').count() == 1, 15)
+    wait(lambda: of(page, 'w.mse') < early)
+    floor = of(page, "w.data['floor']")
+    wait(lambda: of(page, 'w.mse') == pytest.approx(floor, rel=1e-5))
+    assert of(page, "w.best['mse']") == of(page, 'min(w.history)')
+
+
+def test_too_large_a_rate_is_told_and_nothing_breaks(page, fit):
+    box = fit.get_by_role('spinbutton', name='learning rate')
+    box.fill('1.5')
+    box.press('Enter')
+    press(fit, 'one gradient step')
+    assert 'went up' in fit.get_by_role('status').text_content()
+    press(fit, 'descend')
+    wait(lambda: 'exploded' in fit.get_by_role('status').text_content())
+    assert all(abs(v) < 1e12 for v in of(page, 'w.params'))
+    press(fit, 'reset')
+    wait(lambda: of(page, 'w.params') == [1, 1, 1])
+
+
+def test_surface_moves_two_parameters(page, fit):
+    fit.locator('select').select_option(label='a, c')
+    surface = fit.locator('.ch-pick')
+    drag(page, surface, 40, -30)
+    wait(lambda: of(page, 'w.moves') == 1)
+    a, b, c = of(page, 'w.params')
+    assert b == 1 and (a, c) != (1, 1)
+    spot = fit.locator('.ch-here').bounding_box()
+    box = surface.bounding_box()
+    assert abs(spot['x'] + spot['width']/2 - (box['x'] + box['width']/2 + 40)) < 6, 'the mark is where the mouse let go'
+    fit.locator('select').select_option(label='a, b')
+
+
+def test_best_and_python_s_own_moves(page, fit):
+    kernel(page, 'w.params = [3., 2., 1.]')
+    wait(lambda: number(fit, 'a').input_value() == '3')
+    good = score(fit)
+    kernel(page, 'w.params = [-4., 0., 0.]')
+    wait(lambda: score(fit) != good and score(fit, 2) == good and score(fit, 3) == '2')
+    press(fit, 'back to best')
+    wait(lambda: of(page, 'w.params') == [3, 2, 1])
+
+
+@pytest.mark.parametrize('key, end', [('Home', 'lo'), ('End', 'hi')])
+def test_sliders_at_their_ends(page, fit, key, end):
+    for name in 'abc': slider(fit, name).press(key)
+    wait(lambda: of(page, 'w.params') == of(page, f"w.data['{end}']"))
+    wait(lambda: of(page, 'w.mse') == pytest.approx(of(page, 'mse(quad(*w.params, x), y)'), rel=1e-5))
+
+
+def test_corner_by_mouse(page, relus):
+    before, start = curve(relus), of(page, 'r.params')
+    drag(page, relus.locator('.ch-grip').nth(1), 60, 25)
+    assert curve(relus) != before
+    wait(lambda: of(page, 'r.params')[1][1] > start[1][1] + .1)
+    height = kernel(page, 'print(sum_of_relus(r.params, r.bias, r.params[:1, 1]).item())')
+    assert float(height) == pytest.approx(of(page, 'r.bias'), abs=1e-5), 'the first corner stays'
+    assert of(page, 'r.mse') == pytest.approx(of(page, 'mse(sum_of_relus(r.params, r.bias, x), y)'), rel=1e-4)
+
+
+def test_corner_by_keys(page, relus):
+    (w0, k0), step = of(page, 'r.params')[1], of(page, "r.data['step']")
+    grip = relus.locator('.ch-grip').nth(1)
+    for key in ('ArrowRight', 'ArrowRight', 'ArrowDown'): grip.press(key)
+    wait(lambda: of(page, 'r.params')[1] == pytest.approx([w0 - step[0], k0 + 2*step[1]], abs=1e-4))
+
+
+def test_add_remove_descend(page, relus):
+    start = curve(relus)
+    press(relus, 'add a ReLU')
+    wait(lambda: of(page, 'len(r.params)') == 3)
+    assert of(page, 'r.params')[2][0] == 0
+    for _ in range(20): relus.get_by_role('button', name='add a ReLU').click(force=True)
+    wait(lambda: of(page, 'len(r.params)') == 20)
+    before = of(page, 'r.mse')
+    press(relus, 'one gradient step')
+    wait(lambda: of(page, 'r.steps') == 1)
+    press(relus, 'descend')
+    wait(lambda: of(page, 'r.mse') < before/2)
+    press(relus, 'stop')
+    press(relus, 'reset')
+    wait(lambda: curve(relus) == start)
+
+
+def test_tail_changes_the_last_slope(page, relus):
+    before = of(page, 'r.params')
+    drag(page, relus.locator('.ch-tail'), 0, 60)
+    wait(lambda: of(page, 'r.params')[1][0] < before[1][0])
+    assert of(page, 'r.params')[0] == pytest.approx(before[0])
+
+
+def test_learning_rate_slider(page):
+    at = cell(page, 3).locator('.ch')
+    words = at.get_by_role('status')
+    for key, says in (('Home', 'too small'), ('End', 'too large')):
+        slider(at, 'learning rate').press(key)
+        wait(lambda says=says: says in words.text_content())
+    box = number(at, 'learning rate')
+    box.fill('0.1')
+    box.press('Enter')
+    assert 'about right' in words.text_content()
+    wait(lambda: of(page, 'e.lr') == pytest.approx(.1) and len(of(page, 'e.losses')) == 41)
+    page_losses = of(page, 'e.losses')
+    kernel(page, 'e.lr = .2; e.lr = .1')
+    assert page_losses == pytest.approx(of(page, 'e.losses'), rel=1e-4)
+
+
+# The maths of the page against exported Python and autograd
+
+def module(page, w, call):
+    "Evaluate `call` (JavaScript, with the picture's module as m) in the browser."
+    return page.evaluate('async ([text, call]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"}))); return eval(call) }',
+                         [w._esm, call])
+
+
+@pytest.fixture(scope='module')
+def plain(browser):
+    page = new_page(browser)
+    page.goto('about:blank')
+    yield page
+    assert not page.faults
+
+
+def cubic(a, b, c, d, x): return a*x**3 + b*x**2 + c*x + d
+def waves(p, q, x): return p*torch.sin(x) + q*torch.sin(2*x) + 3
+
+
+@pytest.mark.parametrize('f, n', [(quad, 3), (cubic, 4), (waves, 2)])
+def test_page_s_losses_and_gradient(plain, f, n):
+    x, y = (v.double() for v in noisy(mk_quad(3., 2., 1.)))
+    w = fit_by_hand(f, x, y)
+    rows = (torch.randn(8, n, dtype=torch.float64)*3).requires_grad_()
+    ours = module(plain, w, f'{json.dumps(rows.tolist())}.map(w => {{ const l = m.linear({json.dumps(w.data)}); return [l.mse(w), l.mae(w), l.grad(w)] }})')
+    for row, (got_mse, got_mae, got_grad) in zip(rows, ours, strict=True):
+        preds, target = f(*row, w.x.double()), w.y.double()
+        loss = mse(preds, target)
+        grad = torch.autograd.grad(loss, row)[0].tolist()
+        assert got_mse == pytest.approx(loss.item(), rel=1e-9) and got_mae == pytest.approx(mae(preds, target).item(), rel=1e-9)
+        assert got_grad == pytest.approx(grad, rel=1e-9, abs=1e-9*max(map(abs, grad)))
+
+
+def test_page_s_relus_and_gradient(plain):
+    w = build_relus(*noisy(mk_quad(3., 2., 1.)))
+    x, y = w.x.double(), w.y.double()
+    params, bias = torch.randn(6, 2, dtype=torch.float64, requires_grad=True), torch.randn((), dtype=torch.float64, requires_grad=True)
+    loss = mse(sum_of_relus(params, bias, x), y)
+    loss.backward()
+    call = f'(r => [r.mse(...p), r.grad(...p)])(m.relus({x.tolist()}, {y.tolist()}))'.replace('...p', f'{params.tolist()}, {bias.item()}')
+    got, grad = module(plain, w, call)
+    assert got == pytest.approx(loss.item(), rel=1e-9) and grad['bias'] == pytest.approx(bias.grad.item(), rel=1e-9)
+    assert torch.allclose(torch.tensor(grad['params'], dtype=torch.float64), params.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_bending_keeps_the_other_corners(plain):
+    params, bias, x = torch.tensor([[1., 0.], [-2., 1.], [3., 2.]], dtype=torch.float64), 1., torch.tensor([-1., 0., 2., 3.], dtype=torch.float64)
+    for i, k, h in ((1, 1.5, 4.), (0, -.5, 2.), (2, 2.5, -3.)):
+        out = module(plain, build_relus(x, x), f'm.bend({params.tolist()}, {bias}, {i}, {k}, {h}, 0.01)')
+        new, b = torch.tensor(out['params'], dtype=torch.float64), out['bias']
+        others = params[[j for j in range(3) if j != i], 1]
+        assert torch.allclose(sum_of_relus(new, b, others), sum_of_relus(params, bias, others))
+        assert sum_of_relus(new, b, torch.tensor([k], dtype=torch.float64)).item() == pytest.approx(h)
+        assert new[:, 0].sum().item() == pytest.approx(params[:, 0].sum().item()), 'the slope at the right end stays'
+
+
+# Without a kernel, without scripts
+
+@pytest.fixture(scope='module')
+def static(tmp_path_factory):
+    "A page made by nbconvert from a notebook with stored outputs: two of the same picture and three others."
+    from nbconvert import HTMLExporter
+    x, y = noisy(mk_quad(3., 2., 1.))
+    w = fit_by_hand(quad, x, y)
+    pictures = [w, w, fit_by_hand(quad, x, y, show_loss=False), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
+    nb = nbformat.v4.new_notebook()
+    for p in pictures:
+        data, meta = p._repr_mimebundle_()
+        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
+    path = tmp_path_factory.mktemp('static')/'page.html'
+    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
+    return path.as_uri()
+
+
+def test_static_page_is_alive(browser, static):
+    page = new_page(browser)
+    page.goto(static)
+    wait(lambda: page.locator('.ch').count() == 5)
+    first, twin, eye, relus, rates = (page.locator('.ch').nth(i) for i in range(5))
+    before = curve(first)
+    slider(first, 'a').press('ArrowRight')
+    assert curve(first) != before and curve(twin) == before, 'two pictures on a page do not touch each other'
+    press(twin, 'descend')
+    wait(lambda: float(score(twin)) < 3)
+    assert eye.locator('.ch-pick').count() == 0 and 'MSE' not in eye.text_content()
+    before = curve(relus)
+    relus.locator('.ch-grip').first.press('ArrowDown')
+    assert curve(relus) != before
+    slider(rates, 'learning rate').press('End')
+    assert 'too large' in rates.get_by_role('status').text_content()
+    assert page.locator('.ch-out img').count() == 0 and not page.faults
+
+
+def test_without_scripts_the_png_and_its_words(browser, static):
+    page = new_page(browser, java_script_enabled=False)
+    page.goto(static)
+    pictures = page.locator('.ch-out img')
+    assert pictures.count() == 5 and page.locator('.ch').count() == 0
+    for i in range(5):
+        assert pictures.nth(i).bounding_box()['height'] > 150 and len(pictures.nth(i).get_attribute('alt')) > 30
+
+
+@pytest.mark.parametrize('width', [360, 700])
+def test_narrow_pages_do_not_overflow(browser, static, width):
+    page = new_page(browser, width=width)
+    page.goto(static)
+    wait(lambda: page.locator('.ch').count() == 5)
+    for i in range(5):
+        outer = page.locator('.ch').nth(i)
+        assert outer.evaluate('e => e.scrollWidth <= e.clientWidth + 1')
+
+
+def test_no_motion_where_none_is_wanted(browser, static):
+    page = new_page(browser, reduced_motion='reduce')
+    page.goto(static)
+    wait(lambda: page.locator('.ch').count() == 5)
+    at = page.locator('.ch').first
+    press(at, 'descend')
+    page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+    assert float(score(at)) < 3 and at.get_by_role('button', name='descend').count() == 1
+    assert not page.faults
