@@ -190,7 +190,7 @@ def test_random_numbers_are_fresh_and_the_learners_go_on():
 def test_prints_are_shown_but_not_a_thousand(capsys):
     check(made('def f(x):\n    for i in range(50): print(i)\n    return x*x'), 'square')
     out = capsys.readouterr().out
-    assert out.startswith('0\n1\n') and '40 more lines' in out
+    assert out.startswith('0\n1\n') and '40 more lines' in out and '10' not in out.split()
 
 
 # --- progress
@@ -256,7 +256,7 @@ def test_solution_without_the_list(monkeypatch):
 
 
 def test_expect_fail(capsys):
-    with expect_fail(ZeroDivisionError, 'division'): 1/0
+    with expect_fail(ZeroDivisionError, 'division'): raise ZeroDivisionError('division by zero')
     assert capsys.readouterr().out == 'ZeroDivisionError: division by zero\n'
     with pytest.raises(AssertionError, match='nothing was raised'), expect_fail(ValueError): pass
     with pytest.raises(AssertionError, match='should say'), expect_fail(ValueError, 'x'): raise ValueError('y')

@@ -68,6 +68,7 @@ def test_the_rule_is_two_standard_errors_and_one_spread():
 def test_what_differs_is_said():
     mine = Record('e', [.2]*5, seconds=9, device='gpu: B', profile='smoke', data='digits')
     assert Comparison(mine, COURSE).verdict.endswith('the machine differs, so the seconds cannot be compared')
+    assert 'seconds' not in Comparison(COURSE, COURSE).verdict
     mine.data, mine.profile = 'pets', 'gpu'
     verdict = Comparison(mine, COURSE).verdict
     assert verdict.startswith('not comparable') and 'yours: pets, the course: digits' in verdict and 'the profile differs' in verdict
