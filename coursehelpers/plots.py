@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['COLOURS', 'figure', 'to_png', 'show']
 
-# %% ../nbs/tools/plots.ipynb #97076547
+# %% ../nbs/tools/plots.ipynb #48ab87b9
 import io
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from PIL import Image
 
 # %% ../nbs/tools/plots.ipynb #0ba0ef20
 COLOURS = dict(blue='#0072b2', orange='#e69f00', green='#009e73', vermillion='#d55e00', purple='#cc79a7',
@@ -29,18 +30,21 @@ def figure(w:float=6, # width of one panel, in inches
     plt.close(fig)
     return fig, ax
 
-# %% ../nbs/tools/plots.ipynb #25ff7079
+# %% ../nbs/tools/plots.ipynb #6c9d25f2
 def to_png(fig, # a matplotlib figure
-           dpi:int=90) -> bytes: # dots per inch
-    "The figure as PNG bytes."
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format='png', dpi=dpi, metadata={'Software': None})
-    return buffer.getvalue()
+           dpi:int=90, # dots per inch
+           colours:int=32) -> bytes: # size of the palette, at most 256
+    "The figure as PNG bytes, with a palette."
+    buffer, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(buffer, format='png', dpi=dpi)
+    Image.open(buffer).convert('RGB').quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+    return small.getvalue()
 
-# %% ../nbs/tools/plots.ipynb #10a24168
+# %% ../nbs/tools/plots.ipynb #ba0fc746
 def show(fig, # a matplotlib figure
-         alt:str): # what a reader who cannot see it should know: what is drawn, and what it shows
+         alt:str, # what a reader who cannot see it should know: what is drawn, and what it shows
+         colours:int=32): # size of the palette: 256 for photographs
     "Display `fig` once, with its alt text. An empty `alt` is a `ValueError`."
     if not alt.strip(): raise ValueError("show(fig, alt): alt is empty. Say in a sentence what the figure shows.")
-    display({'image/png': to_png(fig), 'text/plain': alt}, metadata={'image/png': {'alt': alt}}, raw=True)
+    display({'image/png': to_png(fig, colours=colours), 'text/plain': alt}, metadata={'image/png': {'alt': alt}}, raw=True)
     plt.close(fig)

@@ -13,10 +13,11 @@ import torch
 from ..curves import sum_of_relus
 from ..exercises import NotYet, agree, agree_on, call, exercise
 
-# %% ../../nbs/tools/checks_03.ipynb #09bbc27b
-def _like(got, mistaken, words):
-    "Say `words` if `got` is the number that a known mistake gives."
-    if torch.is_tensor(got) and got.shape == () and torch.isclose(got, mistaken): raise NotYet(words)
+# %% ../../nbs/tools/checks_03.ipynb #6b878583
+def _like(got, mistaken, words, unless=None):
+    "Say `words` if `got` is what a known mistake gives, and that is not by chance what is right (`unless`)."
+    if not torch.is_tensor(got) or got.shape != mistaken.shape: return
+    if torch.allclose(got, mistaken) and (unless is None or not torch.allclose(mistaken, unless)): raise NotYet(words)
 
 @exercise('mse', hints=('First the differences, then their squares, then the mean of those.', '`(preds - y)` is a tensor: it can be squared with `**2`, and has a `.mean()`.',
                         'return ((preds - y)**2).mean()'))
@@ -65,7 +66,7 @@ def _path(loss_of, start, lr, steps, zero=True, uphill=False):
         losses.append(loss.item())
     return losses, p.detach()
 
-# %% ../../nbs/tools/checks_03.ipynb #00aa716c
+# %% ../../nbs/tools/checks_03.ipynb #a89a2b5b
 @exercise('descend', hints=('Five things a step: loss, backward, step, zero, note the loss. Which one is missing?', 'After the step, set `p.grad = None` for each p in params.',
                             'with torch.no_grad(): for p in params: p -= lr * p.grad; p.grad = None'))
 def _descend(fn):
@@ -80,6 +81,7 @@ def _descend(fn):
     agree(end, low, given, where='params after the last step')
     _two_tensors(fn)
 
+# %% ../../nbs/tools/checks_03.ipynb #9776f452
 def _step_faults(got, end, start, loss_of, lr, steps, losses, given):
     "Say which of the usual mistakes led to `end`, if one did."
     bug, bug_end = _path(loss_of, start, lr, steps, zero=False)
@@ -89,6 +91,7 @@ def _step_faults(got, end, start, loss_of, lr, steps, losses, given):
     if isinstance(got, (list, tuple)) and any(torch.is_tensor(v) for v in got): raise NotYet('the list holds tensors: `.item()` makes a float, and lets go of the computation behind it')
     if isinstance(got, (list, tuple)) and len(got) == steps and abs(float(got[0]) - losses[1]) < 1e-5: raise NotYet('each loss is the one after its step: note the loss before it')
 
+# %% ../../nbs/tools/checks_03.ipynb #871e642e
 def _two_tensors(fn):
     "A loss of two tensors, as lessons use it: both must move."
     a, b = torch.randn(3), torch.randn(())
@@ -109,7 +112,7 @@ def _grid_search(fn):
         if isinstance(got, tuple) and len(got) == 2 and got[0] == best: raise NotYet('the two are swapped: the loss comes first, then the numbers')
         agree(got, (0.5, best), given)
 
-# %% ../../nbs/tools/checks_03.ipynb #e6294735
+# %% ../../nbs/tools/checks_03.ipynb #e227a92e
 @exercise('sum_of_relus', hints=('One row gives one bent line: w * relu(x - corner). Then add them up.', '`x[:, None] - corner` has shape (n, k). What does `@ w` do with it?',
                                  'w, corner = params[:, 0], params[:, 1]; return bias + relu(x[:, None] - corner) @ w'))
 def _sum_of_relus(fn):
@@ -119,13 +122,15 @@ def _sum_of_relus(fn):
         _bend_faults(got, params, bias, x, given)
         agree(got, sum_of_relus(params, bias, x), given)
 
+# %% ../../nbs/tools/checks_03.ipynb #5c0543cf
 def _bend_faults(got, params, bias, x, given):
     "Say which of the usual mistakes gave `got`, if one did."
-    flip = torch.tensor([1., -1])
-    known = {'the bias is missing': sum_of_relus(params, 0., x), 'columns swapped: the first column of params is the change of slope, the second the corner': sum_of_relus(params.flip(1), bias, x),
-             'the corner lies where x - corner is zero, so subtract it': sum_of_relus(params * flip, bias, x),
-             'no bend: relu is missing': bias + (x[:, None] - params[:, 1]) @ params[:, 0],
-             'the weight belongs outside: w * relu(x - corner)': bias + torch.relu((x[:, None] - params[:, 1]) * params[:, 0]).sum(1)}
+    w, corner = params[:, 0], params[:, 1]
+    known = {'the bias is missing': sum_of_relus(params, 0., x),
+             'columns swapped: the first column of params is the change of slope, the second the corner': sum_of_relus(params.flip(1), bias, x),
+             'the corner lies where x - corner is zero, so subtract it': bias + torch.relu(x[:, None] + corner) @ w,
+             'no bend: relu is missing': bias + (x[:, None] - corner) @ w,
+             'the weight belongs outside: w * relu(x - corner)': bias + torch.relu((x[:, None] - corner) * w).sum(1)}
+    right = sum_of_relus(params, bias, x)
     for words, wrong in known.items():
-        if torch.is_tensor(got) and got.shape == wrong.shape and torch.allclose(got, wrong) and not torch.allclose(wrong, sum_of_relus(params, bias, x)):
-            raise NotYet(f'{words}\ninputs: {given}')
+        _like(got, wrong, f'{words}\ninputs: {given}', unless=right)

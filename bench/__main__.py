@@ -1,0 +1,61 @@
+"""`make bench`, or `python -m bench imports slider pets`: measure, print the ratios, and write bench/RESULTS.md.
+
+A part is a module here with `run()`, which gives rows: what, ours, theirs, unit, ratio (ours/theirs), target, ok (was it met), note.
+Ours and theirs take turns within one run, so the ratio means something even where the seconds do not."""
+import argparse
+import datetime
+import importlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+PARTS = ['imports', 'slider', 'pets']
+RESULTS = Path(__file__).with_name('RESULTS.md')
+HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---|---|---|---|\n'
+
+
+def machine():
+    "The processor, its cores and the memory, as the system names them."
+    info = Path('/proc/cpuinfo')
+    names = [line.split(':')[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')] if info.exists() else []
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30 if hasattr(os, 'sysconf') else 0
+    return f'{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {memory:.0f} GB'
+
+
+def line(row):
+    "A row of the table."
+    number = lambda v: '' if v is None else f'{v:.3g} {row["unit"]}'
+    met = {True: 'yes', False: 'no', None: ''}[row.get('ok')]
+    ratio = '' if row.get('ratio') is None else f'1/{1/row["ratio"]:.1f}' if row['ratio'] < 1 else f'{row["ratio"]:.2f}'
+    return f'| {row["what"]} | {number(row["ours"])} | {number(row["theirs"])} | {ratio} | {row["target"]} | {met} | {row["note"]} |'
+
+
+def section(part, rows):
+    "The part's heading, where and when it was measured, and its table."
+    versions = ', '.join(f'{p} {metadata.version(p)}' for p in ('torch', 'timm', 'fastai', 'jupyterlab'))
+    where = f'{datetime.date.today()} · {machine()} · Python {platform.python_version()} · {versions} · `python -m bench {part}`'
+    return f'## {part}\n\n{where}\n\n{HEAD}' + '\n'.join(map(line, rows)) + '\n'
+
+
+def store(part, text):
+    "Put the section into RESULTS.md in place of the one before."
+    old = RESULTS.read_text() if RESULTS.exists() else '# Results of `make bench`\n\nRatios are ours/theirs, measured in turns in one run. Lower is better unless a row says otherwise.\n'
+    head, *sections = old.split('\n## ')
+    kept = {s.split('\n', 1)[0]: s for s in sections} | {part: text.removeprefix('## ')}
+    RESULTS.write_text('\n## '.join([head, *[kept[p] for p in PARTS if p in kept]]).rstrip() + '\n')
+
+
+def main():
+    "Measure the parts named on the command line, or all."
+    parser = argparse.ArgumentParser(prog='python -m bench', description=__doc__.split('\n')[0])
+    parser.add_argument('parts', nargs='*', help=f'any of {", ".join(PARTS)}; all if none is given')
+    parts = parser.parse_args().parts or PARTS
+    if unknown := set(parts) - set(PARTS): parser.error(f'no part {sorted(unknown)[0]!r}; there are {", ".join(PARTS)}')
+    for part in parts:
+        text = section(part, importlib.import_module(f'bench.{part}').run())
+        print(text, flush=True)
+        store(part, text)
+
+
+if __name__ == '__main__': main()

@@ -1,0 +1,23 @@
+"The site: every full notebook is a page, with its stored outputs. Widgets stay interactive without a kernel."
+import shutil
+from pathlib import Path
+
+from coursehelpers.settings import settings
+
+here = Path(__file__).parent
+pages = here/'lessons'
+shutil.rmtree(pages, ignore_errors=True)
+shutil.copytree(here.parent/'nbs/full', pages, ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+
+course = settings(here).course
+project, author, html_title = course.title, course.title, course.title
+extensions = ['myst_nb']
+exclude_patterns = ['_build']
+nb_execution_mode = 'off'
+# the interactive HTML of a widget comes before its picture
+nb_mime_priority_overrides = [('html', 'text/html', 0)]
+myst_enable_extensions = ['dollarmath', 'alert']
+html_theme = 'sphinx_book_theme'
+html_theme_options = dict(repository_url=f'https://github.com/{course.repo}', repository_branch=course.branch, path_to_docs='nbs/full', use_repository_button=True)
+# pages link to files of the repository (settings.ini, clean notebooks) that are no pages
+suppress_warnings = ['myst.xref_missing', 'mystnb.unknown_mime_type']

@@ -1,0 +1,80 @@
+"Lesson 03 as a learner meets it: the sliders' callbacks at their ends, and the clean notebook worked through in a real JupyterLab."
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import browser
+
+ROOT = Path(__file__).parents[1]
+FULL = json.loads((ROOT/'nbs/full/03_quadratic.ipynb').read_text())['cells']
+source = lambda cell: ''.join(cell['source'])
+
+
+@pytest.fixture(scope='module')
+def plots():
+    "The functions behind the lesson's `interact` sliders, with all that stands above them."
+    import matplotlib
+    matplotlib.use('agg')
+    space, found = {'__name__': 'lesson'}, {}
+    for c in FULL:
+        if c['cell_type'] != 'code' or c['id'] == 'setup': continue
+        if 'fit_by_hand(' in source(c): break
+        exec(compile(source(c), c['id'], 'exec'), space)
+        if '@interact' in source(c): found[c['id']] = space
+    return [space[name] for name in ('plot_quad', 'plot_scored')]
+
+
+@pytest.mark.parametrize('value', [-5., 1.5, 5.])
+def test_slider_callbacks_at_minimum_default_and_maximum(plots, value, capsys):
+    "No runner sees an exception inside an interact callback, so they are called as plain functions."
+    for plot in plots: plot(a=value, b=value, c=value)
+    assert 'loss' in capsys.readouterr().out
+
+
+def status(page, i):
+    "The first line that a check's cell shows."
+    return browser.cell(page, i).locator('.jp-OutputArea-output b').first.inner_text()
+
+
+def put(page, i, text):
+    "Replace the source of cell i, as pasting would."
+    page.evaluate('([i, text]) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(text)', [i, text])
+
+
+def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path, monkeypatch):
+    "Every exercise: untouched says not attempted, a wrong answer not yet, the solution correct; and every cell of the lesson runs."
+    browser.need_browser()
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
+    shutil.copy(ROOT/'settings.ini', tmp_path)
+    shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', tmp_path)
+    cells = json.loads((tmp_path/'03_quadratic.ipynb').read_text())['cells']
+    solutions = json.loads((ROOT/'coursehelpers/static/exercises.json').read_text())
+    with browser.lab(tmp_path) as base, browser.chromium() as chromium:
+        page = browser.new_page(chromium)
+        browser.open_notebook(page, base, '03_quadratic.ipynb')
+        checked = work_through(page, cells, solutions)
+        assert checked == [n for n, e in solutions.items() if e['lesson'] == '03'] and len(checked) >= 5
+        assert not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count()
+        assert not page.faults
+    progress = json.loads((tmp_path/'progress.json').read_text())['exercises']
+    assert {progress[n]['status'] for n in checked} == {'correct'}
+
+
+def work_through(page, cells, solutions):
+    "Run each code cell in order; where a check follows, try it untouched, wrong and right. Gives the exercises checked."
+    done = []
+    for i, c in enumerate(cells):
+        if c['cell_type'] != 'code': continue
+        browser.run_cell(page, i)
+        if not source(c).startswith('check('): continue
+        name = source(c).removeprefix('check(').rstrip(')')
+        assert status(page, i).endswith('not attempted'), name
+        for answer, expected in ((source(cells[i-1]).replace('...', 'return 3'), 'not yet'), (solutions[name]['solution'], 'correct')):
+            put(page, i - 1, answer)
+            browser.run_cell(page, i - 1)
+            browser.run_cell(page, i)
+            assert status(page, i).endswith(expected), f'{name}: {status(page, i)}'
+        done.append(name)
+    return done
