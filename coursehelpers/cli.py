@@ -17,11 +17,15 @@ from typing import Annotated
 
 import typer
 
-# %% ../nbs/tools/cli.ipynb #bc836010
+# %% ../nbs/tools/cli.ipynb #afe31209
 class _Group(typer.core.TyperGroup):
     "Shows the errors that the course raises as one message."
     def invoke(self, ctx):
         try: return super().invoke(ctx)
+        except ModuleNotFoundError as e:
+            if e.name.startswith('coursehelpers'): raise
+            typer.echo(f"{e.name} is not installed here. Authors need more than learners: pip install 'coursehelpers[dev]'", err=True)
+            raise typer.Exit(1) from None
         except Exception as e:
             if not type(e).__module__.startswith('coursehelpers.'): raise
             typer.echo(str(e), err=True)

@@ -115,7 +115,7 @@ def _not_yet(what, where, given):
     "The `NotYet` for `what`, with the place and the inputs if they are known."
     return NotYet(what + (f'\nwhere: {where}' if where else '') + (f'\ninputs: {given}' if given else ''))
 
-# %% ../nbs/tools/judging.ipynb #8bd2a4aa
+# %% ../nbs/tools/judging.ipynb #3d8a7108
 def agree(got, # what the learner's function returned
           expected, # what it should be: tensor, array, number, text, or lists, tuples and dicts of them
           given='', # the inputs, in words
@@ -127,9 +127,13 @@ def agree(got, # what the learner's function returned
     fault = functools.partial(_not_yet, where=where, given=given)
     if got is None and expected is not None: raise fault(_nothing())
     if isinstance(expected, (list, tuple, dict)): return _agree_parts(got, expected, fault, given, where, rtol, atol, dtype)
+    if _is_number(expected): return _agree_number(got, expected, fault, rtol, atol)
     if hasattr(expected, 'dtype') and hasattr(expected, 'shape'): return _agree_arrays(got, expected, fault, rtol, atol, dtype)
-    if isinstance(expected, (int, float)) and not isinstance(expected, bool): return _agree_number(got, expected, fault, rtol, atol)
     if type(got) is not type(expected) or got != expected: raise fault(f'got {describe(got)}, expected {describe(expected)}')
+
+def _is_number(value):
+    "Is this a plain number, or NumPy's kind of one? True and False are none."
+    return isinstance(value, (int, float)) and not isinstance(value, bool) or type(value).__module__ == 'numpy' and getattr(value, 'shape', None) == () and value.dtype.kind in 'iuf'
 
 def _nothing():
     "What to say about a None: was something printed instead?"
@@ -139,7 +143,7 @@ def _nothing():
 
 class _Printed(io.StringIO): "What a learner's function prints during a check."
 
-# %% ../nbs/tools/judging.ipynb #d71c536b
+# %% ../nbs/tools/judging.ipynb #8ecddadc
 def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
     "`agree` for lists, tuples and dicts: part by part."
     kind = type(expected).__name__
@@ -151,17 +155,18 @@ def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
 
 def _agree_number(got, expected, fault, rtol, atol):
     "`agree` for a plain number; a tensor with one value will do."
-    if isinstance(got, (int, float)) and not isinstance(got, bool) or hasattr(got, 'item') and _size(got.shape) == 1: value = float(got)
-    else: raise fault(f'got {describe(got)}, expected the number {describe(expected)}')
+    if not _is_number(got) and not (hasattr(got, 'item') and _size(got.shape) == 1): raise fault(f'got {describe(got)}, expected the number {describe(expected)}')
+    value = float(got)
     if value != value and expected == expected: raise fault(f'got NaN, expected {describe(expected)}')
     if not abs(value - expected) <= atol + rtol * abs(expected): raise fault(f'got {describe(got)}, expected {describe(expected)}')
 
-# %% ../nbs/tools/judging.ipynb #6981d47e
+# %% ../nbs/tools/judging.ipynb #3622b2a2
 def _agree_arrays(got, expected, fault, rtol, atol, dtype):
     "`agree` for tensors and NumPy arrays: kind, shape, dtype, NaN, then values."
-    kind = type(expected).__name__
+    base = next(c for c in type(expected).__mro__ if c.__name__ in ('Tensor', 'ndarray'))
+    kind = base.__name__
     if isinstance(got, (bool, int, float)): raise fault(f'got the plain number {describe(got)}, expected a {kind} (`.item()` and `float()` cut it off from its gradient)')
-    if isinstance(got, type(expected)) is False: raise fault(f'got a {type(got).__name__}, expected a {kind}')
+    if not isinstance(got, base): raise fault(f'got a {type(got).__name__}, expected a {kind}')
     if tuple(got.shape) != tuple(expected.shape): raise fault(f'got shape {tuple(got.shape)}, expected {tuple(expected.shape)}')
     if dtype and got.dtype != expected.dtype: raise fault(f'got dtype {_kind(got)}, expected {_kind(expected)}')
     g, e = _flat(got), _flat(expected)

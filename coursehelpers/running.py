@@ -27,7 +27,7 @@ def failed_cells(nb:dict) -> list:
     "The cells whose output is an error: [(cell id, error name, traceback)]."
     return [(c['id'], o['ename'], plain('\n'.join(o['traceback']))) for c in nb['cells'] for o in c.get('outputs', []) if o['output_type'] == 'error']
 
-# %% ../nbs/tools/running.ipynb #b8e20fe7
+# %% ../nbs/tools/running.ipynb #050685a0
 def _environment(profile, progress):
     "The kernel's environment."
     env = dict(os.environ, PYTHONHASHSEED='0')
@@ -35,15 +35,7 @@ def _environment(profile, progress):
     if not progress: env['COURSEHELPERS_RUN_PROGRESS'] = str(Path(tempfile.mkdtemp())/'progress.json')
     return env
 
-def _skip_gpu(nb):
-    "Tag the cells that need a GPU where there is none, so that nbclient leaves them out."
-    marked = [c for c in nb.cells if c.cell_type == 'code' and re.match(r'(\s*#\s*\|.*\n)*\s*#\s*\|\s*gpu\s*(\n|$)', c.source)]
-    if not marked: return
-    import torch
-    if not torch.cuda.is_available():
-        for c in marked: c.metadata['tags'] = ['skip-execution']
-
-# %% ../nbs/tools/running.ipynb #eeac1b3e
+# %% ../nbs/tools/running.ipynb #1571b15e
 def run_nb(nb:dict, # a notebook; it is not changed
            folder, # where it runs
            name='notebook', # for messages
@@ -56,7 +48,6 @@ def run_nb(nb:dict, # a notebook; it is not changed
     import nbformat
     from nbclient import NotebookClient, exceptions
     made = nbformat.from_dict(copy.deepcopy(nb))
-    _skip_gpu(made)
     hooks = dict(on_cell_executed=lambda **_: on_cell()) if on_cell else {}
     client = NotebookClient(made, timeout=timeout, resources={'metadata': {'path': str(folder)}}, allow_errors=allow_errors,
                             extra_arguments=['--IPKernelApp.log_level=ERROR'], **hooks)

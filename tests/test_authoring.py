@@ -334,13 +334,12 @@ def test_the_modules_export_as_nbdev_does(tree):
 # --- running and storing
 
 def test_a_notebook_runs_in_its_folder_with_its_profile(tmp_path):
-    cells = [code('import os\nprint(os.environ["COURSEHELPERS_RUN_PROFILE"], os.getcwd())'), code('#|gpu\nassert __import__("torch").cuda.is_available()', 'g'), code('1/0', 'bad'), code('print("on")', 'on')]
+    cells = [code('import os\nprint(os.environ["COURSEHELPERS_RUN_PROFILE"], os.getcwd())'), code('1/0', 'bad'), code('print("on")', 'on')]
     ran = []
     made = run_nb(nb(*cells), tmp_path, profile='smoke', allow_errors=True, on_cell=lambda: ran.append(1))
     text = {c['id']: ''.join(o.get('text', o.get('ename', '')) for o in c['outputs']) for c in made['cells']}
     assert text['c'] == f'smoke {tmp_path.resolve()}\n' and text['bad'] == 'ZeroDivisionError' and text['on'] == 'on\n'
-    if not __import__('torch').cuda.is_available(): assert text['g'] == ''
-    assert len(ran) >= 3 and cells[0]['outputs'] == []
+    assert len(ran) >= 2 and cells[0]['outputs'] == []
 
 
 def test_an_error_names_notebook_and_cell(tmp_path):

@@ -90,6 +90,13 @@ def test_an_error_of_another_kind_is_not_hidden(monkeypatch):
     assert isinstance(run('progress').exception, ZeroDivisionError)
 
 
+def test_a_missing_tool_of_authors_is_one_message(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'nbdev', None)
+    monkeypatch.setitem(sys.modules, 'nbdev.clean', None)
+    done = run('prepare')
+    assert done.exit_code == 1 and "pip install 'coursehelpers[dev]'" in done.output
+
+
 # --- lab
 
 def test_lab_command(here, monkeypatch):

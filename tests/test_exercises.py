@@ -169,6 +169,13 @@ def test_parts_are_compared_one_by_one():
         with pytest.raises(NotYet, match=words): agree(got, expected)
 
 
+def test_kinds_of_numbers_and_arrays():
+    agree, np = judging.agree, pytest.importorskip('numpy')
+    for got, expected in [(2., np.float64(2)), (np.float32(2), 2.), (torch.tensor(2.), np.float64(2)), (torch.ones(2), torch.nn.Parameter(torch.ones(2))), (np.ones(2), np.ones(2)), (2, 2.)]: agree(got, expected)
+    for got, expected in [(True, 1), (np.ones(2), torch.ones(2)), (torch.ones(2), np.ones(2)), (np.ones(2), 1.), (None, np.ones(2))]:
+        with pytest.raises(NotYet): agree(got, expected)
+
+
 def test_inputs_may_be_anything():
     assert call(lambda a, b, c: 1, [1], {'x': torch.ones(1)}, object()) == 1
     with pytest.raises(NotYet, match='input a in place'): call(lambda a: a.append(1), [1])
