@@ -6,7 +6,7 @@
 __all__ = ['course_root', 'notebooks', 'check_sources', 'generated', 'differences', 'worked_in', 'clean', 'store', 'export',
            'stale', 'prepare']
 
-# %% ../nbs/tools/authoring.ipynb #41d17c35
+# %% ../nbs/tools/authoring.ipynb #852dacb4
 import difflib
 import json
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .launch import read_nb, readme, with_head
 from .running import RunError, store_problems, tidy
+from .settings import settings
 from .variants import AuthoringError, clean_nb, course_problems, make_stub, named, parse_cell, records_in, solve  # noqa: F401
 
 # %% ../nbs/tools/authoring.ipynb #1195c487
@@ -37,13 +38,13 @@ def _results(nbs):
             if c['id'] in wanted: found |= {r: dict(v, lesson=_lesson(nb, name)) for r, v in records_in(c).items()}
     return found
 
-# %% ../nbs/tools/authoring.ipynb #81cb7f51
+# %% ../nbs/tools/authoring.ipynb #b7d16adb
 def course_root(start=None) -> Path: # the folder to start from, or the working folder
     "The course's folder: the nearest one upwards that has nbs/full."
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (folder/'nbs'/'full').is_dir(): return folder
-    raise AuthoringError(f'{start} is not inside the course: neither it nor a folder above has nbs/full. Go to the folder that `git clone` made, or give it with cd.')
+    raise AuthoringError(f'{start} is not inside the course: neither it nor a folder above has nbs/full. Go there with cd, or get it: git clone https://github.com/{settings().course.repo}')
 
 def notebooks(root:Path, variant='full') -> dict: # full, clean or tools
     "The notebooks of one folder below nbs, in order: {file name: notebook}."

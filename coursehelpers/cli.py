@@ -190,7 +190,7 @@ def _report(path, names, profile):
     found = outcomes(made)
     return [Outcome(name, *found.get(name) or _no_outcome(made, name)) for name in names]
 
-# %% ../nbs/tools/cli.ipynb #31c8cf9b
+# %% ../nbs/tools/cli.ipynb #b19adf53
 @app.command()
 def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (mse). Nothing means every lesson.', show_default=False),
           profile:str = typer.Option(None, help='smoke, cpu or gpu instead of what settings.ini says.')):
@@ -205,6 +205,7 @@ def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (ms
     from coursehelpers.settings import profile as find_profile
     if profile: find_profile(profile)
     root, known = course_root(), exercises()
+    if not known: raise NotFound('No exercises are known yet. In a checkout, write the list with: coursehelpers clean')
     by_lesson = {}
     for name, e in known.items():
         if what in (None, name) or what.zfill(2) == e['lesson'] or Path(what).stem == Path(e['notebook']).stem: by_lesson.setdefault(e['notebook'], []).append(name)

@@ -200,6 +200,12 @@ def test_check_says_when_the_clean_notebook_is_gone(here):
     assert done.exit_code == 1 and 'coursehelpers clean' in done.output
 
 
+def test_check_without_a_list_of_exercises(here, monkeypatch):
+    monkeypatch.setattr(exercises, 'exercises', dict)
+    done = run('check')
+    assert done.exit_code == 1 and 'coursehelpers clean' in done.output
+
+
 def test_check_offers_near_names(here): assert 'Near: twice' in run('check', 'twise').output
 
 
