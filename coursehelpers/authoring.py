@@ -17,7 +17,7 @@ from .running import RunError, store_problems, tidy
 from .settings import settings
 from .variants import AuthoringError, clean_nb, course_problems, make_stub, named, parse_cell, records_in, solve  # noqa: F401
 
-# %% ../nbs/tools/authoring.ipynb #1195c487
+# %% ../nbs/tools/authoring.ipynb #a4a0439b
 def _exercises(nbs):
     "The exercises of full notebooks, in order: {name: {lesson, notebook, stub, solution}}."
     found = {}
@@ -29,6 +29,7 @@ def _exercises(nbs):
 
 def _lesson(nb, name): return nb['metadata'].get('course', {}).get('lesson', name[:2])
 
+# %% ../nbs/tools/authoring.ipynb #a0ffdd3c
 def _results(nbs):
     "The records in the outputs of full notebooks: {name: {lesson, values, ...}}."
     found = {}
@@ -38,7 +39,7 @@ def _results(nbs):
             if c['id'] in wanted: found |= {r: dict(v, lesson=_lesson(nb, name)) for r, v in records_in(c).items()}
     return found
 
-# %% ../nbs/tools/authoring.ipynb #b7d16adb
+# %% ../nbs/tools/authoring.ipynb #38fe3996
 def course_root(start=None) -> Path: # the folder to start from, or the working folder
     "The course's folder: the nearest one upwards that has nbs/full."
     start = Path(start or Path.cwd()).resolve()
@@ -50,6 +51,7 @@ def notebooks(root:Path, variant='full') -> dict: # full, clean or tools
     "The notebooks of one folder below nbs, in order: {file name: notebook}."
     return {p.name: read_nb(p) for p in sorted((root/'nbs'/variant).glob('*.ipynb'))}
 
+# %% ../nbs/tools/authoring.ipynb #2fdf17da
 def check_sources(root:Path):
     "Raise an `AuthoringError` with every problem of the notebooks in nbs/full and nbs/tools."
     both = {f'{v}/{name}': nb for v in ('full', 'tools') for name, nb in notebooks(root, v).items()}
@@ -63,12 +65,13 @@ def _lesson_problems(name, nb):
     lacking = [k for k in ('lesson', 'needs', 'minutes_cpu', 'minutes_gpu') if k not in nb['metadata'].get('course', {})]
     if lacking: yield f'{name}: its metadata lacks {", ".join(lacking)} under "course". Add them in JupyterLab: Property Inspector, Notebook metadata.'
 
+# %% ../nbs/tools/authoring.ipynb #1288904f
 def _dumps(nb):
     "A notebook as nbdev writes it."
     from fastcore.nbio import nb2str
     return nb2str(nb)
 
-# %% ../nbs/tools/authoring.ipynb #dc2020bf
+# %% ../nbs/tools/authoring.ipynb #ccf9651b
 def generated(root:Path) -> dict:
     "Every file that comes from the full notebooks: {path: text}. Raises `AuthoringError` with every problem found."
     full = notebooks(root)
@@ -82,6 +85,7 @@ def generated(root:Path) -> dict:
 
 def _old(path): return path.read_text(encoding='utf-8') if path.exists() else None
 
+# %% ../nbs/tools/authoring.ipynb #b808de1a
 def differences(root:Path) -> list:
     "What in the tree is not as the full notebooks say: missing, changed and extra files, with the first differing lines."
     files, found = generated(root), []
@@ -94,13 +98,14 @@ def differences(root:Path) -> list:
 def _diff(old, new, most=12): return '\n'.join(list(difflib.unified_diff(old.splitlines(), new.splitlines(), 'on disk', 'from nbs/full', n=1, lineterm=''))[:most])
 def _extra(root, files): return [p for p in sorted((root/'nbs'/'clean').glob('*.ipynb')) if p not in files]
 
-# %% ../nbs/tools/authoring.ipynb #831113c9
+# %% ../nbs/tools/authoring.ipynb #629bae1f
 def worked_in(path:Path) -> bool:
     "Was a clean notebook run by someone? A generated one has no outputs. One that cannot be read may hold work too."
     if path.suffix != '.ipynb' or not path.exists(): return False
     try: return any(c.get('outputs') or c.get('execution_count') for c in read_nb(path)['cells'])
     except ValueError: return True
 
+# %% ../nbs/tools/authoring.ipynb #db562a39
 def clean(root:Path, # the course's folder
           force=False) -> list: # write over clean notebooks that someone worked in?
     "Write everything that comes from the full notebooks, and return the paths that changed. Work of a learner is kept."
@@ -112,6 +117,7 @@ def clean(root:Path, # the course's folder
     for path in (extra := _extra(root, files)): path.unlink()
     return [*changed, *extra]
 
+# %% ../nbs/tools/authoring.ipynb #9420cfc2
 def _replace(path, text):
     "Put a file in place all at once."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +134,7 @@ def store(nb:dict, # a notebook that ran
     if (found := store_problems(nb, path.name, root)): raise RunError('\n'.join(found))
     _replace(path, _dumps(nb))
 
-# %% ../nbs/tools/authoring.ipynb #8f123b95
+# %% ../nbs/tools/authoring.ipynb #75944433
 def export(root:Path):
     "Write the modules of nbs/full and nbs/tools, as nbdev-export does."
     from fastcore.xtras import working_directory
@@ -138,6 +144,7 @@ def export(root:Path):
         for path in sorted([*Path('nbs/full').glob('*.ipynb'), *Path('nbs/tools').glob('*.ipynb')]): nb_export(path, lib_path='coursehelpers')
         if Path('coursehelpers').exists(): add_init(Path('coursehelpers'))
 
+# %% ../nbs/tools/authoring.ipynb #c55904a9
 def stale(root:Path) -> list:
     "Modules on disk that no notebook exports: what a renamed #|default_exp leaves behind."
     wanted = {name for nb in {**notebooks(root), **notebooks(root, 'tools')}.values() for name, _ in named(nb, 'default_exp')}
@@ -145,7 +152,7 @@ def stale(root:Path) -> list:
     have = {'.'.join(p.relative_to(package).with_suffix('').parts): p for p in package.rglob('*.py') if p.name != '__init__.py'}
     return [f'coursehelpers/{p.relative_to(package)}: no notebook exports it. Delete it, or give a notebook #|default_exp {m}.' for m, p in sorted(have.items()) if m not in wanted]
 
-# %% ../nbs/tools/authoring.ipynb #2e8831b2
+# %% ../nbs/tools/authoring.ipynb #1f78bb63
 def prepare(root:Path, # the course's folder
             force=False) -> list: # write over clean notebooks that someone worked in?
     "Refresh heads, tidy the sources, export the modules, write what is generated. Returns the paths that changed."
@@ -161,4 +168,5 @@ def prepare(root:Path, # the course's folder
     export(root)
     return changed + [p for p, text in _modules(root).items() if old.get(p) != text] + clean(root, force)
 
+# %% ../nbs/tools/authoring.ipynb #1f1ec5d7
 def _modules(root): return {p: p.read_text(encoding='utf-8') for p in sorted((root/'coursehelpers').rglob('*.py'))}

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-# %% ../nbs/tools/cli.ipynb #afe31209
+# %% ../nbs/tools/cli.ipynb #448f29c8
 class _Group(typer.core.TyperGroup):
     "Shows the errors that the course raises as one message."
     def invoke(self, ctx):
@@ -31,6 +31,7 @@ class _Group(typer.core.TyperGroup):
             typer.echo(str(e), err=True)
             raise typer.Exit(1) from None
 
+# %% ../nbs/tools/cli.ipynb #d912fc2e
 _help = """Learn deep learning in notebooks: open them, run them, check your answers.
 
 \b
@@ -42,6 +43,7 @@ See how far you are: coursehelpers progress
 For authors: prepare, clean, run --save."""
 app = typer.Typer(cls=_Group, help=_help, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+# %% ../nbs/tools/cli.ipynb #d09bc5f7
 def _version(wanted:bool):
     "Print the version and stop."
     if not wanted: return
@@ -52,7 +54,7 @@ def _version(wanted:bool):
 @app.callback()
 def _main(version:bool = typer.Option(False, '--version', callback=_version, is_eager=True, help='Show the version and stop.')): pass
 
-# %% ../nbs/tools/cli.ipynb #feff7299
+# %% ../nbs/tools/cli.ipynb #686e5504
 class NotFound(ValueError):
     "Something that the command needs is not there. The message says what to do."
 
@@ -64,6 +66,7 @@ def find_lessons(root:Path, # the course's folder
     if not have: raise NotFound(f'nbs/{variant} has no notebooks.' + (' Write them with: coursehelpers clean' if variant == 'clean' else ''))
     return [p for name in names for p in _meant(name, have)] or have
 
+# %% ../nbs/tools/cli.ipynb #8f117f38
 def _meant(name, have):
     "The notebooks whose number or name is `name`."
     stem = Path(name).stem
@@ -89,7 +92,7 @@ def progress():
     from coursehelpers.exercises import progress as found
     typer.echo(repr(found()))
 
-# %% ../nbs/tools/cli.ipynb #2c96dc1f
+# %% ../nbs/tools/cli.ipynb #9aa72092
 def lab_command(root:Path, # the course's folder
                 lesson='00', # the notebook to open
                 browser=True, # open a browser?
@@ -101,6 +104,7 @@ def lab_command(root:Path, # the course's folder
     return [sys.executable, '-m', 'jupyterlab', f'--ServerApp.root_dir={root}', f'--LabApp.default_url=/lab/tree/{page}', *quiet, *allowed,
             *([] if browser else ['--no-browser']), *extra]
 
+# %% ../nbs/tools/cli.ipynb #23d1705e
 @app.command(context_settings={'allow_extra_args': True, 'ignore_unknown_options': True})
 def lab(ctx:typer.Context,
         lesson:str = typer.Option('00', help='The lesson to open.'),
@@ -119,7 +123,7 @@ def lab(ctx:typer.Context,
     os.chdir(root)
     os.execv(command[0], command)
 
-# %% ../nbs/tools/cli.ipynb #90e7e134
+# %% ../nbs/tools/cli.ipynb #1ec1353a
 def _run_one(path, root, profile, timeout, save, bar):
     "Run one notebook, keep it if asked to, and return what is to be said about it."
     from coursehelpers.authoring import store
@@ -131,6 +135,7 @@ def _run_one(path, root, profile, timeout, save, bar):
     if save: store(made, path, root)
     return '\n'.join([f'{path.stem}: ran in {time.perf_counter() - start:.1f} s' + (', outputs stored' if save else ''), *notes])
 
+# %% ../nbs/tools/cli.ipynb #6a1ce53e
 @app.command()
 def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such as 03. None means all.', show_default=False)] = None,
         profile:str = typer.Option(None, help='smoke, cpu or gpu instead of what settings.ini says.'),
@@ -158,6 +163,7 @@ def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such
         for path in paths: failed += _tell(path, root, profile, timeout, save, bar)
     if failed: raise typer.Exit(1)
 
+# %% ../nbs/tools/cli.ipynb #378ed20f
 def _tell(path, root, profile, timeout, save, bar):
     "Run one notebook and say how it went; 1 if it failed, else 0."
     from coursehelpers.running import RunError
@@ -167,7 +173,7 @@ def _tell(path, root, profile, timeout, save, bar):
         return 1
     return 0
 
-# %% ../nbs/tools/cli.ipynb #f73dd839
+# %% ../nbs/tools/cli.ipynb #3d1ea90a
 def outcomes(nb:dict) -> dict: # a clean notebook that ran
     "What the checks of a notebook said: {name: (status, message)}."
     mime = 'application/vnd.coursehelpers.outcome+json'
@@ -182,6 +188,7 @@ def _no_outcome(nb, name):
     errors = [trace.strip().splitlines()[-1] for cell, _, trace in failed_cells(nb) if cell in near]
     return 'raised', errors[0] if errors else f'its cell check({name}) is not in the notebook'
 
+# %% ../nbs/tools/cli.ipynb #4d47672a
 def _report(path, names, profile):
     "Run a clean notebook and return the outcome of each exercise in `names`."
     from coursehelpers.exercises import Outcome
@@ -190,7 +197,7 @@ def _report(path, names, profile):
     found = outcomes(made)
     return [Outcome(name, *found.get(name) or _no_outcome(made, name)) for name in names]
 
-# %% ../nbs/tools/cli.ipynb #b19adf53
+# %% ../nbs/tools/cli.ipynb #00669e31
 @app.command()
 def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (mse). Nothing means every lesson.', show_default=False),
           profile:str = typer.Option(None, help='smoke, cpu or gpu instead of what settings.ini says.')):
@@ -213,6 +220,7 @@ def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (ms
     bad = sum(_print_report(root/'nbs'/'clean'/notebook, names, profile) for notebook, names in by_lesson.items())
     if bad: raise typer.Exit(1)
 
+# %% ../nbs/tools/cli.ipynb #a6121d6c
 def _print_report(path, names, profile):
     "Print the outcomes of one lesson; how many need another look."
     if not path.exists(): raise NotFound(f'{path.name} is not in nbs/clean. Write the clean notebooks with: coursehelpers clean')
@@ -226,7 +234,7 @@ def _no_such(what, known):
     near = difflib.get_close_matches(str(what), [*known, *{e['lesson'] for e in known.values()}], 3, .5)
     return f'no lesson or exercise {what!r}. ' + (f'Near: {", ".join(near)}.' if near else '`coursehelpers progress` lists them all.')
 
-# %% ../nbs/tools/cli.ipynb #2a5a84fa
+# %% ../nbs/tools/cli.ipynb #c06d041e
 @app.command()
 def clean(check:bool = typer.Option(False, '--check', help='Change nothing; list what differs and exit with 1 if anything does.'),
           force:bool = typer.Option(False, '--force', help='Write over clean notebooks that someone has worked in.')):
@@ -245,11 +253,13 @@ def clean(check:bool = typer.Option(False, '--check', help='Change nothing; list
     typer.echo(f'Different: {len(found)}. Run: coursehelpers clean' if found else 'Everything generated is up to date.')
     if found: raise typer.Exit(1)
 
+# %% ../nbs/tools/cli.ipynb #d8232ec4
 def _changed(root, paths):
     "Say which files changed."
     for p in paths: typer.echo(f'wrote {p.relative_to(root)}' if p.exists() else f'removed {p.relative_to(root)}')
     typer.echo('' if paths else 'Nothing to do: everything is up to date.', nl=not paths)
 
+# %% ../nbs/tools/cli.ipynb #91ee0598
 @app.command()
 def prepare(force:bool = typer.Option(False, '--force', help='Write over clean notebooks that someone has worked in.')):
     """Before a commit: refresh the heads of lessons, tidy the notebooks, export the modules, write what is generated."""

@@ -24,7 +24,7 @@ from types import FunctionType
 from .judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten  # noqa: F401
 from .settings import settings
 
-# %% ../nbs/tools/exercises.ipynb #bf973b8b
+# %% ../nbs/tools/exercises.ipynb #e68543e7
 class UnknownExercise(LookupError):
     "No exercise has this name. The message offers the nearest ones."
 
@@ -37,6 +37,7 @@ class Exercise:
     checker: FunctionType # takes the learner's function; raises `NotYet` or returns
     hints: tuple # from a nudge to nearly there
 
+# %% ../nbs/tools/exercises.ipynb #c2efbca6
 def exercise(name:str, # unique in the course: the name of the learner's function or class
              hints=()): # from a nudge to nearly there
     "Register the decorated checker for exercise `name`."
@@ -48,7 +49,7 @@ def exercise(name:str, # unique in the course: the name of the learner's functio
         return checker
     return keep
 
-# %% ../nbs/tools/exercises.ipynb #80154747
+# %% ../nbs/tools/exercises.ipynb #e3b4b13b
 def _static(name):
     "The JSON file `name` that belongs to the package, or {} while it does not exist."
     path = Path(__file__).parent/'static'/name if '__file__' in globals() else Path('nowhere')
@@ -58,6 +59,7 @@ def exercises() -> dict:
     "Every exercise of the course: {name: {lesson, notebook, stub, solution}}."
     return _static('exercises.json')
 
+# %% ../nbs/tools/exercises.ipynb #870c5821
 def _load(lesson):
     "Import the checkers of a lesson, if it has any."
     module = f'coursehelpers.checks.lesson_{lesson}'
@@ -70,7 +72,7 @@ def _load_all():
     with contextlib.suppress(ModuleNotFoundError):
         for m in pkgutil.iter_modules(importlib.import_module('coursehelpers.checks').__path__): _load(m.name.removeprefix('lesson_'))
 
-# %% ../nbs/tools/exercises.ipynb #6f3732f9
+# %% ../nbs/tools/exercises.ipynb #c6c83a03
 def _name(fn, name=None):
     "The exercise's name for a function, a class, or a name."
     if isinstance(fn, str): return fn
@@ -78,6 +80,7 @@ def _name(fn, name=None):
     if not name or name == '<lambda>': raise TypeError("This has no name of its own: say which exercise it answers, check(fn, name='...').")
     return name
 
+# %% ../nbs/tools/exercises.ipynb #d49409c4
 def _find(name):
     "The `Exercise` called `name`. An unknown name is `UnknownExercise`, with the nearest ones."
     known = exercises()
@@ -91,12 +94,13 @@ def _unknown(name, known):
     near = difflib.get_close_matches(name, known, 3, .5)
     return f'There is no exercise {name!r}. ' + (f'Near: {", ".join(near)}.' if near else '`progress()` lists them all.')
 
-# %% ../nbs/tools/exercises.ipynb #d6fc737b
+# %% ../nbs/tools/exercises.ipynb #92851ca4
 def _lines(text, most=10):
     "The first lines of what was printed, and how many were left out."
     lines = text.splitlines()
     return '\n'.join(lines[:most] + [f'… and {len(lines) - most} more lines printed'] * (len(lines) > most))
 
+# %% ../nbs/tools/exercises.ipynb #7ad9d80e
 def check(fn, # your function or class
           name=None) -> Outcome: # the exercise it answers, if its own name differs
     "Compare `fn` with the real thing on fresh random inputs, and keep the outcome in your progress."
@@ -108,7 +112,7 @@ def check(fn, # your function or class
     except OSError as e: print(f'Your progress could not be written ({e}). The outcome below stands all the same.')
     return outcome
 
-# %% ../nbs/tools/exercises.ipynb #606ca75f
+# %% ../nbs/tools/exercises.ipynb #d10bf929
 @contextlib.contextmanager
 def _locked(path):
     "Hold the lock of `path`. The system frees it if a process dies."
@@ -123,6 +127,7 @@ def _locked(path):
             msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)
         yield
 
+# %% ../nbs/tools/exercises.ipynb #42b42f52
 def _read(path):
     "What the progress file holds: {name: {lesson, status, attempts}}. One that cannot be read is set aside."
     if not path.exists(): return {}
@@ -136,7 +141,7 @@ def _read(path):
         print(f'Your progress file could not be read. It is kept as {aside.name}, beside a new one.')
         return {}
 
-# %% ../nbs/tools/exercises.ipynb #c8c29ea2
+# %% ../nbs/tools/exercises.ipynb #1b826322
 def _write(path, done):
     "Put a new progress file in place of the old one, all at once."
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -147,6 +152,7 @@ def _write(path, done):
         os.unlink(name)
         raise
 
+# %% ../nbs/tools/exercises.ipynb #94d54115
 def _remember(outcome):
     "Add an outcome to the progress file. What was correct once stays correct."
     path = settings().run.progress
@@ -158,6 +164,7 @@ def _remember(outcome):
         done[outcome.name] = dict(old, status=status, attempts=old['attempts'] + (outcome.status != 'not attempted'), lesson=_lesson(outcome.name))
         _write(path, done)
 
+# %% ../nbs/tools/exercises.ipynb #52ce3f90
 def _lesson(name):
     "The lesson of an exercise, as text such as 03."
     known = exercises().get(name)
@@ -234,9 +241,10 @@ def expect_fail(error=Exception, # the type that must be raised, or several
         print(f'{type(e).__name__}: {shorten(str(e), 300)}')
     else: raise AssertionError(f'{getattr(error, "__name__", error)} was expected here, but nothing was raised')
 
-# %% ../nbs/tools/exercises.ipynb #f7aae2d7
+# %% ../nbs/tools/exercises.ipynb #905191a8
 _proved = {}
 
+# %% ../nbs/tools/exercises.ipynb #87dd454a
 def prove(name:str, # the exercise
           right, # right answers: at least one function or class
           wrong, # wrong answers: at least two, each (function, words that the message must have)
@@ -251,6 +259,7 @@ def prove(name:str, # the exercise
     for (fn, words), seed in itertools.product(wrong, range(seeds)): _prove_wrong(ex, fn, words, seed)
     _proved[name] = (len(right), len(wrong))
 
+# %% ../nbs/tools/exercises.ipynb #d8f6673d
 def _prove_wrong(ex, fn, words, seed):
     "Assert that `fn` is found wrong, with these words."
     found = judge(fn, ex.name, ex.checker, seed)[0]

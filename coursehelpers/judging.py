@@ -21,11 +21,12 @@ import traceback
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 
-# %% ../nbs/tools/judging.ipynb #7904b44e
+# %% ../nbs/tools/judging.ipynb #e8aaa7b3
 STATES = {'correct': ('✔', '#009e73'), 'not yet': ('◐', '#e69f00'), 'raised': ('✖', '#d55e00'), 'not attempted': ('○', '#8a8a8a')}
 _mime = 'application/vnd.coursehelpers.outcome+json'
 _box = '<div style="border-left:.3em solid {};padding:.2em .8em;white-space:pre-wrap">{}</div>'
 
+# %% ../nbs/tools/judging.ipynb #96de8305
 @dataclass
 class Outcome:
     "What a check found: `status` is correct, not yet, raised or not attempted; `message` says what and where."
@@ -81,7 +82,7 @@ def is_stub(fn) -> bool: # a function, a partial of one, or a class
     fn = inspect.unwrap(fn.func if isinstance(fn, functools.partial) else fn)
     return isinstance(fn, FunctionType) and _does_nothing(fn)
 
-# %% ../nbs/tools/judging.ipynb #b9668f96
+# %% ../nbs/tools/judging.ipynb #485571c4
 def describe(value) -> str: # anything a learner's function may take or return
     "One short line for a value: a tensor by shape, dtype and first numbers."
     if isinstance(value, (FunctionType, functools.partial, type)): return getattr(value, '__name__', 'a partial')
@@ -92,6 +93,7 @@ def describe(value) -> str: # anything a learner's function may take or return
     if not (hasattr(value, 'shape') and hasattr(value, 'dtype')): return shorten(repr(value))
     return _describe_array(value)
 
+# %% ../nbs/tools/judging.ipynb #f61a0506
 def _describe_array(value):
     "One line for a tensor or a NumPy array."
     shape, numbers = tuple(value.shape), [describe(n) for n in value.reshape(-1)[:6].tolist()]
@@ -115,7 +117,7 @@ def _not_yet(what, where, given):
     "The `NotYet` for `what`, with the place and the inputs if they are known."
     return NotYet(what + (f'\nwhere: {where}' if where else '') + (f'\ninputs: {given}' if given else ''))
 
-# %% ../nbs/tools/judging.ipynb #3d8a7108
+# %% ../nbs/tools/judging.ipynb #25593ba7
 def agree(got, # what the learner's function returned
           expected, # what it should be: tensor, array, number, text, or lists, tuples and dicts of them
           given='', # the inputs, in words
@@ -131,6 +133,7 @@ def agree(got, # what the learner's function returned
     if hasattr(expected, 'dtype') and hasattr(expected, 'shape'): return _agree_arrays(got, expected, fault, rtol, atol, dtype)
     if type(got) is not type(expected) or got != expected: raise fault(f'got {describe(got)}, expected {describe(expected)}')
 
+# %% ../nbs/tools/judging.ipynb #c699f407
 def _is_number(value):
     "Is this a plain number, or NumPy's kind of one? True and False are none."
     return isinstance(value, (int, float)) and not isinstance(value, bool) or type(value).__module__ == 'numpy' and getattr(value, 'shape', None) == () and value.dtype.kind in 'iuf'
@@ -143,7 +146,7 @@ def _nothing():
 
 class _Printed(io.StringIO): "What a learner's function prints during a check."
 
-# %% ../nbs/tools/judging.ipynb #8ecddadc
+# %% ../nbs/tools/judging.ipynb #ba5e1f04
 def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
     "`agree` for lists, tuples and dicts: part by part."
     kind = type(expected).__name__
@@ -153,6 +156,7 @@ def _agree_parts(got, expected, fault, given, where, rtol, atol, dtype):
     for k in (expected if isinstance(expected, dict) else range(len(expected))):
         agree(got[k], expected[k], given, f'{where}[{k!r}]', rtol, atol, dtype)
 
+# %% ../nbs/tools/judging.ipynb #2c533e3a
 def _agree_number(got, expected, fault, rtol, atol):
     "`agree` for a plain number; a tensor with one value will do."
     if not _is_number(got) and not (hasattr(got, 'item') and _size(got.shape) == 1): raise fault(f'got {describe(got)}, expected the number {describe(expected)}')
@@ -160,7 +164,7 @@ def _agree_number(got, expected, fault, rtol, atol):
     if value != value and expected == expected: raise fault(f'got NaN, expected {describe(expected)}')
     if not abs(value - expected) <= atol + rtol * abs(expected): raise fault(f'got {describe(got)}, expected {describe(expected)}')
 
-# %% ../nbs/tools/judging.ipynb #3622b2a2
+# %% ../nbs/tools/judging.ipynb #b11266f0
 def _agree_arrays(got, expected, fault, rtol, atol, dtype):
     "`agree` for tensors and NumPy arrays: kind, shape, dtype, NaN, then values."
     base = next(c for c in type(expected).__mro__ if c.__name__ in ('Tensor', 'ndarray'))
@@ -174,6 +178,7 @@ def _agree_arrays(got, expected, fault, rtol, atol, dtype):
     bad = _apart(g, e, rtol, atol)
     if bad is not None: raise fault(_differ(got, expected, bad))
 
+# %% ../nbs/tools/judging.ipynb #2c113658
 def _kind(x): return str(x.dtype).replace('torch.', '')
 
 def _apart(g, e, rtol, atol):
@@ -188,6 +193,7 @@ def _flat(x):
     x = x.detach().cpu().double().numpy() if hasattr(x, 'detach') else x.astype(float)
     return x.reshape(-1)
 
+# %% ../nbs/tools/judging.ipynb #4ee24b47
 def _differ(got, expected, i):
     "Words for the place where two arrays differ most."
     a, b = got.reshape(-1)[i].item(), expected.reshape(-1)[i].item()
@@ -210,7 +216,7 @@ def _same(a, b):
     except NotYet: return False
     return True
 
-# %% ../nbs/tools/judging.ipynb #c32c0288
+# %% ../nbs/tools/judging.ipynb #bbd00740
 def call(fn, # the learner's function
          *args, # its inputs
          **kwargs): # and those by name
@@ -222,12 +228,13 @@ def call(fn, # the learner's function
             if not _same(a, b): raise _not_yet(f'it changes its input {_argument(fn, i)} in place. Make a new value instead', '', given)
     return got
 
+# %% ../nbs/tools/judging.ipynb #4893e929
 def _argument(fn, i):
     "The name of argument `i`, or its number."
     try: return list(inspect.signature(fn).parameters)[i]
     except (TypeError, ValueError, IndexError): return str(i + 1)
 
-# %% ../nbs/tools/judging.ipynb #fe38eac7
+# %% ../nbs/tools/judging.ipynb #8e2b7c87
 def agree_on(fn, # the learner's function
              oracle, # the real thing: takes the same inputs
              *args, # the inputs, fresh and random
@@ -238,6 +245,7 @@ def agree_on(fn, # the learner's function
     try: agree(got, expected, given, **tolerances)
     except NotYet as e: raise _swapped(fn, oracle, args, got, tolerances, given) or e from None
 
+# %% ../nbs/tools/judging.ipynb #fea08919
 def _swapped(fn, oracle, args, got, tolerances, given):
     "The `NotYet` for right values from arguments in another order, or None."
     if got is None or len(args) > 4: return None
@@ -247,7 +255,7 @@ def _swapped(fn, oracle, args, got, tolerances, given):
             names = ', '.join(_argument(fn, i) for i in order)
             return _not_yet(f'that would be right if it were called with ({names}): look at the order of the arguments', '', given)
 
-# %% ../nbs/tools/judging.ipynb #e4c93086
+# %% ../nbs/tools/judging.ipynb #d107af3e
 def _watch(fn):
     "`fn` in a wrapper that a traceback can recognise. A class stays itself: checkers may subclass it."
     if isinstance(fn, type): return fn
@@ -255,6 +263,7 @@ def _watch(fn):
     def watched(*args, **kwargs): return fn(*args, **kwargs)
     return watched
 
+# %% ../nbs/tools/judging.ipynb #82b6f85c
 def _codes(fn):
     "Every code object of the learner's function or class, inner ones too."
     if isinstance(fn, type): return {c for f in _functions(fn) for c in _codes(f)}
@@ -280,7 +289,7 @@ def _fresh(seed):
         if np: np.random.set_state(mine[1])
         if torch: torch.set_rng_state(mine[2])
 
-# %% ../nbs/tools/judging.ipynb #88a75c33
+# %% ../nbs/tools/judging.ipynb #176ca232
 def _learners(error, fn):
     "The frames of a traceback from the learner's code onward: [(frame, line)], empty if the checker broke by itself."
     frames = [(f, n) for f, n in traceback.walk_tb(error.__traceback__)]
@@ -291,6 +300,7 @@ def _learners(error, fn):
     badly_called = isinstance(error, TypeError) and isinstance(fn, type) and str(error).startswith((f'{fn.__qualname__}.', f'{fn.__name__}('))
     return frames[-1:] if badly_called else []
 
+# %% ../nbs/tools/judging.ipynb #73fda88a
 def _inputs(frame, fn):
     "The inputs of the learner's call, from its frame."
     values = frame.f_locals

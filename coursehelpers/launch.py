@@ -86,7 +86,7 @@ def launch_table(nbs:dict) -> str: # full notebooks by file name
         rows.append(f"| {meta.get('lesson', name[:2])} {_title(nb)} | {both[0]} | {both[1]} | {meta.get('minutes_cpu', '?')} |")
     return '\n'.join(rows)
 
-# %% ../nbs/tools/launch.ipynb #308e0702
+# %% ../nbs/tools/launch.ipynb #a3235665
 def results_table(records:dict) -> str: # {name: values as in static/results.json}
     "A Markdown table of the course's own numbers: mean ± spread, seeds, seconds, machine."
     from coursehelpers.results import Record
@@ -98,6 +98,7 @@ def results_table(records:dict) -> str: # {name: values as in static/results.jso
         rows.append(f"| {values.get('lesson', '')} | {r.name.replace('_', ' ')} | {r.number()} | {r.n} | {seconds} | {r.data} | {r.device} |")
     return '\n'.join(rows)
 
+# %% ../nbs/tools/launch.ipynb #76087043
 def readme(text:str, # of README.md
            nbs:dict, # full notebooks by file name
            records:dict) -> str: # as in static/results.json

@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from .settings import device as found_device
 from .settings import profile
 
-# %% ../nbs/tools/results.ipynb #7bc9e1cc
+# %% ../nbs/tools/results.ipynb #a5484d10
 def _cpu_model():
     "The processor's name as the system gives it."
     try:
@@ -30,6 +30,7 @@ def _cpu_model():
         return found[1].strip() if found else platform.machine()
     except (OSError, subprocess.CalledProcessError): return platform.processor() or platform.machine()
 
+# %% ../nbs/tools/results.ipynb #64459723
 def machine(device=None) -> str: # 'cpu', 'cuda', a torch.device, or None for the one the course computes on
     "What computes, in words: the processor's model and the cores we may use, or the GPU's name."
     kind = str(device or (found_device() if 'torch' in sys.modules else 'cpu'))
@@ -38,7 +39,7 @@ def machine(device=None) -> str: # 'cpu', 'cuda', a torch.device, or None for th
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     return f'cpu: {_cpu_model()}, {cores} core{"s" * (cores != 1)}'
 
-# %% ../nbs/tools/results.ipynb #a3b33aee
+# %% ../nbs/tools/results.ipynb #30377ce4
 _mime = 'application/vnd.coursehelpers.record+json'
 
 def _rounded(value, spread):
@@ -47,6 +48,13 @@ def _rounded(value, spread):
     digits = max(0, 1 - math.floor(math.log10(spread)))
     return f'{value:.{digits}f}', f'{spread:.{digits}f}'
 
+def _in_words(r):
+    "A record as a sentence; one of few seeds says so."
+    facts = [f'{r.n} seed{"s" * (r.n != 1)}', f'{r.seconds:.3g} s' if r.seconds is not None else '', r.device]
+    few = '' if r.headline else '\nFewer than five seeds: good for a try, not for a claim.'
+    return f'{r.name.replace("_", " ")} {r.number()} ({", ".join(filter(None, facts))})' + few
+
+# %% ../nbs/tools/results.ipynb #d4a4da63
 @dataclass
 class Record:
     "A measured number: one value per seed, and where it was measured."
@@ -73,17 +81,14 @@ class Record:
         value, spread = _rounded(self.mean, self.spread)
         return value + (f' ± {spread}' if spread else '') + (f' {self.unit}' if self.unit else '')
 
-    def __repr__(self):
-        facts = [f'{self.n} seed{"s" * (self.n != 1)}', f'{self.seconds:.3g} s' if self.seconds is not None else '', self.device]
-        few = '' if self.headline else '\nFewer than five seeds: good for a try, not for a claim.'
-        return f'{self.name.replace("_", " ")} {self.number()} ({", ".join(filter(None, facts))})' + few
-
+    def __repr__(self): return _in_words(self)
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {'text/plain': repr(self), 'text/html': f'<div style="white-space:pre-wrap">{html.escape(repr(self))}</div>', _mime: asdict(self)}
 
-# %% ../nbs/tools/results.ipynb #4bdb0f73
+# %% ../nbs/tools/results.ipynb #5ed6de71
 _session = {}
 
+# %% ../nbs/tools/results.ipynb #0612d047
 def record(name:str, # the same in the full and the clean notebook, unique in the course
            values, # one number per seed: five or more for a headline
            unit:str='',
@@ -130,7 +135,7 @@ def _differences(mine, course):
     slow = 'the machine differs, so the seconds cannot be compared' if mine.device != course.device and mine.seconds and course.seconds else ''
     return other, slow
 
-# %% ../nbs/tools/results.ipynb #0bd7dde3
+# %% ../nbs/tools/results.ipynb #dd60461d
 @dataclass
 class Comparison:
     "A record of this session beside the course's."
@@ -147,6 +152,7 @@ class Comparison:
     def __repr__(self): return f'yours:  {self.mine}\ncourse: {self.course}\n{self.verdict}'
     def _repr_html_(self): return f'<div style="white-space:pre-wrap">{html.escape(repr(self))}</div>'
 
+# %% ../nbs/tools/results.ipynb #8d630d7d
 def compare(name:str) -> Comparison: # the name given to `record`
     "Your latest `record(name)` of this session beside the course's stored one."
     if name not in _session: return _Message(f'Nothing is recorded as {name!r} yet: run the cell above that calls record({name!r}, ...), then this one again.')

@@ -35,7 +35,7 @@ def _environment(profile, progress):
     if not progress: env['COURSEHELPERS_RUN_PROGRESS'] = str(Path(tempfile.mkdtemp())/'progress.json')
     return env
 
-# %% ../nbs/tools/running.ipynb #1571b15e
+# %% ../nbs/tools/running.ipynb #59b3082b
 def run_nb(nb:dict, # a notebook; it is not changed
            folder, # where it runs
            name='notebook', # for messages
@@ -56,6 +56,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
     except (exceptions.CellTimeoutError, exceptions.DeadKernelError) as e: raise RunError(f'{name}: {e}') from None
     return made
 
+# %% ../nbs/tools/running.ipynb #ab018f3c
 def _what_failed(nb, name):
     "The cell that stopped a notebook, with its traceback."
     cell, _, trace = failed_cells(nb)[0]
@@ -66,7 +67,7 @@ def run_notebook(path, **kwargs) -> dict: # a notebook's file; and what `run_nb`
     path = Path(path)
     return run_nb(read_nb(path), path.parent, path.name, **kwargs)
 
-# %% ../nbs/tools/running.ipynb #df307b0a
+# %% ../nbs/tools/running.ipynb #12e16dd1
 _live = 'application/vnd.jupyter.widget-view+json'
 
 def _joined(outputs):
@@ -80,12 +81,14 @@ def _joined(outputs):
 
 def _is_bar(o): return o['output_type'] == 'stream' and o['name'] == 'stderr' and '\r' in ''.join(o['text'])
 
+# %% ../nbs/tools/running.ipynb #e6d46616
 def _still(o):
     "An output without the view of a live widget; None if that was all it had."
     rest = {k: v for k, v in o.get('data', {}).items() if k != _live}
     if _live not in o.get('data', {}): return o
     return dict(o, data=rest) if set(rest) - {'text/plain'} else None
 
+# %% ../nbs/tools/running.ipynb #e2996ac0
 def tidy(nb:dict) -> dict:
     "A notebook as it is stored: without what differs from run to run. A new dict."
     from nbdev.clean import clean_nb
@@ -96,7 +99,7 @@ def tidy(nb:dict) -> dict:
     nb['metadata'].pop('widgets', None)
     return nb
 
-# %% ../nbs/tools/running.ipynb #e9007e37
+# %% ../nbs/tools/running.ipynb #61239b5f
 _images = ('image/png', 'image/jpeg', 'image/svg+xml')
 _most = 300_000 # bytes of a stored notebook
 
@@ -111,6 +114,7 @@ def _own_paths(text, root):
     named = {str(p) for p in folders if re.search(re.escape(str(p)) + r'(?![\w.])', text)}
     return sorted(named | set(re.findall(r'/ipykernel_\d+', text)))
 
+# %% ../nbs/tools/running.ipynb #1c302d56
 def store_problems(nb:dict, # a notebook that ran
                    name:str, # its file name
                    root) -> list: # the course's folder
@@ -124,6 +128,7 @@ def store_problems(nb:dict, # a notebook that ran
     if size > _most: found.append(f'{name}: {size // 1000} kB, more than {_most // 1000}. Largest: {_largest(nb)}. Draw smaller figures or show fewer.')
     return found
 
+# %% ../nbs/tools/running.ipynb #a65f498b
 def _output_text(o):
     "Everything in an output that can be read as text."
     parts = [o.get('text', ''), *o.get('traceback', []), *(v for k, v in o.get('data', {}).items() if not k.startswith('image/p'))]

@@ -30,7 +30,7 @@ def parse_cell(cell:dict) -> tuple: # a notebook cell
     c.remove_directives()
     return directives, c.source
 
-# %% ../nbs/tools/variants.ipynb #efc215f5
+# %% ../nbs/tools/variants.ipynb #6dbcfd31
 def _until(lines, row, col):
     "The text of `lines` up to a place as the syntax tree gives it: row from 1, column in UTF-8 bytes."
     return lines[:row - 1] + [lines[row - 1].encode()[:col].decode()]
@@ -41,6 +41,7 @@ def _own_lines(lines, node):
     doc = node.body[0]
     return None if _until(lines, doc.lineno, doc.col_offset)[-1].strip() else doc
 
+# %% ../nbs/tools/variants.ipynb #6a816320
 def _colon(lines, node):
     "Row and column behind the colon that ends a signature."
     depth, text = 0, io.StringIO('\n'.join(lines[node.lineno - 1:]) + '\n')
@@ -49,7 +50,7 @@ def _colon(lines, node):
         if t.type == tokenize.OP and t.string == ':' and depth == 0:
             return node.lineno + t.end[0] - 1, t.end[1]
 
-# %% ../nbs/tools/variants.ipynb #3c73711b
+# %% ../nbs/tools/variants.ipynb #0d4d3469
 def _stub_of(lines, node):
     "The lines of a function reduced to decorators, signature, docstring and `...`."
     first = min([node.lineno, *[d.lineno for d in node.decorator_list]]) - 1
@@ -59,6 +60,7 @@ def _stub_of(lines, node):
     head = lines[:row] if node.body[0].lineno > row else lines[:row - 1] + [lines[row - 1][:col]]
     return head[first:] + [pad + '...']
 
+# %% ../nbs/tools/variants.ipynb #977935cb
 def _answer(source, name):
     "The one function or class of an exercise cell; `AuthoringError` if it is not as it should be."
     try: tree = ast.parse(source)
@@ -71,6 +73,7 @@ def _answer(source, name):
     if not _own_lines(source.split('\n'), found[0]): raise AuthoringError(f'#|exercise {name}: put the docstring on lines of its own, below the signature.')
     return found[0]
 
+# %% ../nbs/tools/variants.ipynb #907df261
 def make_stub(source:str, # the code of an exercise cell, without directives
               name:str) -> str: # the exercise
     "The cell a learner starts from: imports, decorators, signatures with their comments, docstrings and `...`."
@@ -80,7 +83,7 @@ def make_stub(source:str, # the code of an exercise cell, without directives
     methods = [line for n in node.body if isinstance(n, _defs[:2]) for line in ['', *_stub_of(lines, n)]]
     return '\n'.join(_until(lines, doc.end_lineno, doc.end_col_offset) + (methods or [' ' * doc.col_offset + '...']))
 
-# %% ../nbs/tools/variants.ipynb #8610ba8d
+# %% ../nbs/tools/variants.ipynb #9cad22b9
 def _directive_problems(directives):
     "Sentences on directives that do not exist, lack their argument or have one too many."
     for name, arg in directives.items():
@@ -95,6 +98,7 @@ def _need(nb, name, directive, names):
     module = dict(exercise='exercises', record='results')[directive]
     return [f'{name}: #|{directive} needs {n} in the clean notebook. Import it with the others: from coursehelpers.{module} import {n}.' for n in names if n not in _imported(nb)]
 
+# %% ../nbs/tools/variants.ipynb #511e5a33
 def _imported(nb):
     "Every name that the code cells of a notebook import or define; a star brings check and compare."
     bound = set()
@@ -106,6 +110,7 @@ def _imported(nb):
         bound |= {dict(exercises='check', results='compare').get(m.rpartition('.')[2]) for name, m in aliases if name == '*'}
     return bound
 
+# %% ../nbs/tools/variants.ipynb #801f5105
 def _late(source):
     "Sentences on directives below the top of the cell, where nbdev does not see them."
     try:
@@ -114,13 +119,14 @@ def _late(source):
                 yield f'{t.string} stands below code, where it does nothing. Move it to the top of the cell.'
     except (tokenize.TokenError, SyntaxError): return # a cell in another language
 
-# %% ../nbs/tools/variants.ipynb #314261f0
+# %% ../nbs/tools/variants.ipynb #54fff086
 def _calls(source, function, name):
     "Does the code call `function` with the text `name` as its first argument?"
     try: calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
     except SyntaxError: return False
     return any(getattr(n.func, 'id', '') == function and n.args and getattr(n.args[0], 'value', None) == name for n in calls)
 
+# %% ../nbs/tools/variants.ipynb #103792b3
 def _cell_problems(cell):
     "Sentences on one code cell."
     directives, source = parse_cell(cell)
@@ -134,13 +140,14 @@ def _cell_problems(cell):
     if name and not _calls(source, 'record', name): yield f"#|record {name}: the cell does not call record('{name}', ...). Give both the same name."
     if name and cell['outputs'] and not records_in(cell): yield f"#|record {name}: the output holds no record. Let record('{name}', ...) be the last line of the cell."
 
+# %% ../nbs/tools/variants.ipynb #ad188ee4
 def records_in(cell:dict) -> dict: # a code cell
     "The records in a cell's outputs: {name: values}."
     mime = 'application/vnd.coursehelpers.record+json'
     found = [o['data'][mime] for o in cell.get('outputs', []) if mime in o.get('data', {})]
     return {r['name']: r for r in found}
 
-# %% ../nbs/tools/variants.ipynb #f79493cf
+# %% ../nbs/tools/variants.ipynb #ff1582fb
 def named(nb:dict, directive:str) -> list: # a directive with an argument
     "The arguments of a directive in a notebook, in order: [(argument, cell id)]."
     pairs = [(parse_cell(c)[0].get(directive), c.get('id')) for c in nb['cells'] if c['cell_type'] == 'code']
@@ -148,6 +155,7 @@ def named(nb:dict, directive:str) -> list: # a directive with an argument
 
 def _has(nb, directive): return any(directive in parse_cell(c)[0] for c in nb['cells'] if c['cell_type'] == 'code')
 
+# %% ../nbs/tools/variants.ipynb #6c076361
 def problems(nb:dict, # a notebook
              name:str) -> list: # what to call it: its file name
     "What is wrong with one notebook: sentences that name it, the cell and what to do."
@@ -179,7 +187,7 @@ def headings(source:str) -> str: # Markdown
     kept = [t.map for t in MarkdownIt().parse(source) if t.type == 'heading_open' and t.level == 0]
     return '\n\n'.join('\n'.join(lines[a:b]) for a, b in kept)
 
-# %% ../nbs/tools/variants.ipynb #1e327983
+# %% ../nbs/tools/variants.ipynb #bc39acd5
 def _code(cell, source, suffix=''):
     "A code cell without outputs; a suffix makes the id of a generated one."
     return dict(cell_type='code', execution_count=None, id=cell['id'] + suffix, metadata={}, outputs=[], source=source)
@@ -193,6 +201,7 @@ def _clean_code(cell):
     more = [_code(cell, f"compare('{directives['record']}')", '-compare')] if 'record' in directives else []
     return [_code(cell, kept + source.strip('\n')), *more]
 
+# %% ../nbs/tools/variants.ipynb #0e06a8fc
 def clean_nb(full:dict, # a full notebook
              name:str='lesson.ipynb') -> dict: # its file name, for the links
     "The clean variant of a full notebook; a new dict. Raises `AuthoringError` with every problem found."
