@@ -35,7 +35,7 @@ def linear_basis(f, # f(*params, x), linear in its n parameters
 
 def _name(f): return getattr(f, '__name__', None) or 'f'
 
-# %% ../nbs/tools/widgets.ipynb #a5edb12f
+# %% ../nbs/tools/widgets.ipynb #0388733c
 def _points(x, y):
     "`x` and `y` as float32 tensors (n,): same length, at least two finite points."
     x, y = (torch.as_tensor(v, dtype=torch.float32).detach().cpu() for v in (x, y))
@@ -51,6 +51,7 @@ def _names(f, names):
     if 1 <= len(names) <= 8: return [str(n) for n in names]
     raise ValueError(f'{_name(f)} must take 1 to 8 parameters and then x, like quad(a, b, c, x): found {list(names)}. Pass names=(...) if it takes *params.')
 
+# %% ../nbs/tools/widgets.ipynb #653e4f4d
 def _each(value, n, what):
     "`value` as n floats: one for all, or one each."
     value = torch.as_tensor(nested(value) if isinstance(value, (list, tuple)) else value, dtype=torch.float64).detach()
