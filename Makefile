@@ -8,7 +8,7 @@ test: .venv/dev.ok; sh tests/browser.sh && $(bin)/python -m pytest $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
 bench: .venv/bench.ok; sh tests/browser.sh && $(bin)/python -m bench $(ARGS)
-site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build
+site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build/html
 
 # One environment; each extra is installed once, and again when what it is made of changes.
 .venv/%.ok: pyproject.toml constraints.txt; $(PYTHON) -m venv .venv && $(bin)/pip install -q -c constraints.txt -e '.[$*]' && touch $@

@@ -1,13 +1,26 @@
 "The site: every full notebook is a page, with its stored outputs. Widgets stay interactive without a kernel."
+import json
 import shutil
 from pathlib import Path
 
 from coursehelpers.settings import settings
+from coursehelpers.variants import parse_cell
 
 here = Path(__file__).parent
 pages = here/'lessons'
+
+
+def page(nb):
+    "The notebook without what a reader of the site has no use for: the install cell, and the lines that begin with #|."
+    for cell in nb['cells']:
+        if cell['cell_type'] == 'code': cell['source'] = parse_cell(cell)[1]
+    nb['cells'] = [c for c in nb['cells'] if c['id'] != 'setup' and ''.join(c['source']).strip()]
+    return nb
+
+
 shutil.rmtree(pages, ignore_errors=True)
-shutil.copytree(here.parent/'nbs/full', pages, ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+pages.mkdir()
+for path in (here.parent/'nbs/full').glob('*.ipynb'): (pages/path.name).write_text(json.dumps(page(json.loads(path.read_text()))))
 
 course = settings(here).course
 project, author, html_title = course.title, course.title, course.title

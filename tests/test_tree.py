@@ -13,7 +13,7 @@ from coursehelpers.variants import DIRECTIVES
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
-FLOORS = dict(settings=0, plots=0, results=1, curves=1, data=1, learner=2, widgets=2, vision=3, judging=4, exercises=5, checks=6,
+FLOORS = dict(settings=0, plots=0, results=1, portable=1, curves=1, data=1, learner=2, widgets=2, vision=3, judging=4, exercises=5, checks=6,
               launch=7, variants=8, running=8, authoring=9, cli=10)
 AUTHORING = {'launch', 'variants', 'running', 'authoring'} # the only users of nbdev, never imported by a lesson
 
