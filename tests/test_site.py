@@ -1,0 +1,51 @@
+"The site: built from the stored notebooks, and its widgets move without a kernel."
+import functools
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests import browser
+
+ROOT = Path(__file__).parents[1]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    "Serves a folder and says nothing."
+    def log_message(self, *args): pass
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    "The address of the built site."
+    folder = tmp_path_factory.mktemp('site')
+    done = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '-d', folder/'trees', ROOT/'docs', folder/'html'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=folder/'html')) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_widgets_move_on_the_page(site):
+    browser.need_browser()
+    with browser.chromium() as chromium:
+        page = browser.new_page(chromium)
+        page.goto(f'{site}/lessons/03_quadratic.html')
+        slider = page.get_by_role('slider').first
+        curve = page.locator('.ch-out svg').first
+        before = curve.inner_html()
+        slider.focus()
+        page.keyboard.press('ArrowRight')
+        page.wait_for_function('([svg, before]) => svg.innerHTML !== before', arg=[curve.element_handle(), before])
+        assert page.get_by_role('spinbutton').first.input_value() == '1.1'
+
+
+def test_every_lesson_has_a_page_without_machinery(site):
+    from urllib.request import urlopen
+    for path in (ROOT/'nbs/full').glob('*.ipynb'):
+        html = urlopen(f'{site}/lessons/{path.stem}.html').read().decode()
+        assert 'class="c1">#|' not in html and 'git+https' not in html, path.stem
