@@ -270,7 +270,7 @@ def few(pictures:Pictures, # any
     valid = pictures.valid[torch.randperm(len(pictures.valid), generator=g)[:held].sort().values]
     return replace(pictures, train=train, valid=valid)
 
-# %% ../nbs/tools/data.ipynb #c1fc6425
+# %% ../nbs/tools/data.ipynb #bbeb0196
 def _copy(source, to):
     "The bytes at `source` (an address or a file) into the file `to`, all of them or an OSError."
     if '://' not in str(source): return shutil.copyfile(Path(source).expanduser(), to)
@@ -278,6 +278,13 @@ def _copy(source, to):
         shutil.copyfileobj(r, out)
         promised = r.headers.get('Content-Length')
         if promised and int(promised) != out.tell(): raise OSError(f'cut off after {out.tell()} of {promised} bytes')
+
+def _md5(path):
+    "The md5 of a file of any size, in hex."
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, 'rb') as f:
+        for block in iter(lambda: f.read(1 << 20), b''): digest.update(block)
+    return digest.hexdigest()
 
 def fetch(to, # the file to make
           sources, # addresses or paths to try, in order
@@ -289,7 +296,7 @@ def fetch(to, # the file to make
         part = to.with_name(f'.{to.name}.{os.getpid()}.part')
         try:
             _copy(source, part)
-            if md5 and hashlib.md5(part.read_bytes()).hexdigest() != md5: raise OSError('its md5 is wrong: other bytes were expected')
+            if md5 and _md5(part) != md5: raise OSError('its md5 is wrong: other bytes were expected')
             os.replace(part, to)
             return to
         except (OSError, ValueError) as e: why.append(f'  {source}: {e}')

@@ -8,14 +8,17 @@ __all__ = ['tiny_arch', 'show_pictures', 'standard_error', 'freeze', 'confusion_
            'quick_dtype', 'quick_body', 'features', 'fit_linear', 'choose_decay', 'FeatureLearner', 'layer_rates',
            'VisionLearner', 'vision_learner']
 
-# %% ../nbs/full/09_pets.ipynb #1e248fee
+# %% ../nbs/full/09_pets.ipynb #1d0e0850
 import copy
 import difflib
 import os
 import time
+import urllib.error
+import urllib.request
 from functools import partial
 from pathlib import Path
 
+import huggingface_hub
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
@@ -138,20 +141,30 @@ def _from_file(arch, file, n):
     pad = dict(pad_type='same') if '.tf_' in Path(file).name else {}
     return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), num_classes=n, **pad)
 
-# %% ../nbs/full/09_pets.ipynb #6a114c73
+# %% ../nbs/full/09_pets.ipynb #f11ad476
 def _fetched(arch, mirrors):
     "The weights file from a mirror into the data folder, or the reasons why not."
-    tag = timm.models.get_pretrained_cfg(arch).tag if '.' not in arch else ''
-    name = f'{arch}.{tag}.safetensors' if tag else f'{arch}.safetensors'
+    tag = getattr(timm.models.get_pretrained_cfg(arch), 'tag', '') if '.' not in arch else ''
+    name = f'{arch}.{tag}.safetensors' if tag and tag != 'untrained' else f'{arch}.safetensors'
     return fetch(settings().data.root/'weights'/name, [f'{m.rstrip("/")}/weights/{name}' for m in mirrors])
 
+def _reachable(address):
+    "Nothing, if a server answers there, with whatever; else an OSError within seconds (the hub's client would retry for a minute)."
+    try: urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=10).close()
+    except urllib.error.HTTPError: pass
+
 def _from_hub(arch, n, why):
-    "The model with weights from timm's hub, or a `DataError` that says which file to bring."
-    try: return timm.create_model(arch, pretrained=True, num_classes=n)
-    except Exception as e: # whatever the hub's client raises when it is offline, refused or cut off
-        raise DataError(f'no weights for {arch}: none in {settings().data.root/"weights"}{why}, and the hub could not be reached '
-                        f'({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ""}).\nPut {arch}.safetensors (timm\'s names) into that folder, or set '
-                        '[data] root in settings.ini to the folder that has weights/; weights=None trains from scratch.') from None
+    "The model with weights from timm's hub or its cache, or a `DataError` that says which file to bring."
+    cfg = timm.models.get_pretrained_cfg(arch)
+    kept = huggingface_hub.try_to_load_from_cache(cfg.hf_hub_id, 'model.safetensors') if cfg and cfg.hf_hub_id else None
+    try:
+        if isinstance(kept, str): return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=kept), num_classes=n)
+        _reachable(huggingface_hub.constants.ENDPOINT)
+        return timm.create_model(arch, pretrained=True, num_classes=n)
+    except Exception as e: # whatever the hub's client raises when it is refused or cut off
+        raise DataError(f'no weights for {arch}: none in {settings().data.root/"weights"}{why}, and the hub gave none ({type(e).__name__}: {e}).\n'
+                        f"Put {arch}.safetensors (timm's names) into that folder, or set [data] root in settings.ini to the folder that has weights/; "
+                        'weights=None trains from scratch.') from None
 
 # %% ../nbs/full/09_pets.ipynb #121624d1
 def create(arch:str, # a timm name
