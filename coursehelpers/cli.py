@@ -130,7 +130,7 @@ def _run_one(path, root, profile, timeout, save, bar):
     from coursehelpers.running import run_notebook, store_problems, tidy
     bar.set_description(path.stem)
     start = time.perf_counter()
-    made = run_notebook(path, profile=profile, timeout=timeout, on_cell=bar.update)
+    made = run_notebook(path, profile=profile, timeout=timeout, on_cell=bar.update, offline=save)
     notes = [] if save else [f'note: {p}' for p in store_problems(tidy(made), path.name, root)]
     if save: store(made, path, root)
     return '\n'.join([f'{path.stem}: ran in {time.perf_counter() - start:.1f} s' + (', outputs stored' if save else ''), *notes])

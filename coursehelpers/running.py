@@ -28,9 +28,10 @@ def failed_cells(nb:dict) -> list:
     return [(c['id'], o['ename'], plain('\n'.join(o['traceback']))) for c in nb['cells'] for o in c.get('outputs', []) if o['output_type'] == 'error']
 
 # %% ../nbs/tools/running.ipynb #050685a0
-def _environment(profile, progress):
+def _environment(profile, progress, offline=False):
     "The kernel's environment."
     env = dict(os.environ, PYTHONHASHSEED='0')
+    if offline: env['COURSEHELPERS_DATA_ROOT'] = tempfile.mkdtemp()
     if profile: env['COURSEHELPERS_RUN_PROFILE'] = profile
     if not progress: env['COURSEHELPERS_RUN_PROGRESS'] = str(Path(tempfile.mkdtemp())/'progress.json')
     return env
@@ -43,7 +44,8 @@ def run_nb(nb:dict, # a notebook; it is not changed
            timeout=1800, # seconds a cell may take
            on_cell=None, # called after each code cell that ran
            allow_errors=False, # go on after an error?
-           progress=False) -> dict: # may checks write the learner's progress?
+           progress=False, # may checks write the learner's progress?
+           offline=False) -> dict: # see no data but what the lessons make themselves?
     "Run a notebook in a fresh kernel and return it with its outputs. An error is a `RunError` that names the cell."
     import nbformat
     from nbclient import NotebookClient, exceptions
@@ -51,7 +53,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
     hooks = dict(on_cell_executed=lambda **_: on_cell()) if on_cell else {}
     client = NotebookClient(made, timeout=timeout, resources={'metadata': {'path': str(folder)}}, allow_errors=allow_errors,
                             extra_arguments=['--IPKernelApp.log_level=ERROR'], **hooks)
-    try: client.execute(env=_environment(profile, progress))
+    try: client.execute(env=_environment(profile, progress, offline))
     except exceptions.CellExecutionError: raise RunError(_what_failed(made, name)) from None
     except (exceptions.CellTimeoutError, exceptions.DeadKernelError) as e: raise RunError(f'{name}: {e}') from None
     return made

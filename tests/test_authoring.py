@@ -351,6 +351,9 @@ def test_only_the_callers_progress_file_is_spared(monkeypatch):
     monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', '/mine.json')
     assert running._environment(None, progress=True)['COURSEHELPERS_RUN_PROGRESS'] == '/mine.json'
     assert running._environment(None, progress=False)['COURSEHELPERS_RUN_PROGRESS'] != '/mine.json'
+    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', '/photos')
+    assert running._environment(None, progress=True)['COURSEHELPERS_DATA_ROOT'] == '/photos'
+    assert not list(Path(running._environment(None, progress=True, offline=True)['COURSEHELPERS_DATA_ROOT']).iterdir())
 
 
 VIEW = {'application/vnd.jupyter.widget-view+json': {'model_id': '1'}, 'text/plain': 'Box()'}
