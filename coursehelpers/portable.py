@@ -8,9 +8,9 @@ __all__ = ['source', 'nested', 'Tensor', 'Portable']
 # %% ../nbs/tools/portable.ipynb #42b2709e
 import base64
 import functools
+import gzip
 import hashlib
 import html
-import io
 import json
 from importlib.resources import files
 
@@ -18,7 +18,6 @@ import anywidget
 import torch
 import traitlets
 from ipywidgets import DOMWidget
-from PIL import Image
 
 from .plots import to_png
 
@@ -48,16 +47,24 @@ class Tensor(traitlets.TraitType):
 
 # %% ../nbs/tools/portable.ipynb #406d7825
 def _png(fig):
-    "The figure as a small PNG in base64: 128 colours."
-    buffer, picture = io.BytesIO(), Image.open(io.BytesIO(to_png(fig, dpi=80))).convert('RGB')
-    picture.quantize(128, method=Image.Quantize.FASTOCTREE).save(buffer, 'PNG', optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    "The figure as a small PNG in base64."
+    return base64.b64encode(to_png(fig, dpi=80, colours=48)).decode()
+
+# %% ../nbs/tools/portable.ipynb #fb88b426
+def _packed(esm, css):
+    "The JavaScript and CSS as gzip in base64: a module that exports `mount` and `css`."
+    text = f'{esm}\nexport {{ mount }}\nexport const css = {json.dumps(css)}'
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 # %% ../nbs/tools/portable.ipynb #e39c0abb
 _page = '''<div class="ch-out" data-ch="{name}"><img alt="{alt}" src="data:image/png;base64,{png}" style="max-width:100%"></div>
-<style>{css}</style>
 <script type="module">
-{esm}
+// coursehelpers/static/*.js and core.css, gzipped
+const bytes = Uint8Array.from(atob("{packed}"), c => c.charCodeAt(0))
+const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text()
+const {{ mount, css }} = await import(URL.createObjectURL(new Blob([text], {{type: "text/javascript"}})))
+const style = document.getElementById("ch-style") ?? document.head.appendChild(document.createElement("style"))
+Object.assign(style, {{id: "ch-style", textContent: css}})
 mount("{name}", {state})
 </script>'''
 
@@ -65,7 +72,7 @@ def _html(w, png):
     "The picture `w` as HTML for a page without a kernel."
     state = json.dumps(w.state(), separators=(',', ':'), allow_nan=False).replace('<', '\\u003c')
     name = hashlib.sha1((type(w).__name__ + state).encode()).hexdigest()[:10]
-    return _page.format(name=name, alt=html.escape(w.alt()), png=png, css=w._css, esm=w._esm, state=state)
+    return _page.format(name=name, alt=html.escape(w.alt()), png=png, packed=_packed(w._esm, w._css), state=state)
 
 # %% ../nbs/tools/portable.ipynb #6b997e12
 class Portable(anywidget.AnyWidget):
