@@ -251,7 +251,7 @@ def quick_body(model:nn.Module, # a timm model
     except (RuntimeError, AssertionError): pass # a net that takes one picture size only stays as it is
     return body.to(device, quick_dtype(device), memory_format=torch.channels_last)
 
-# %% ../nbs/full/09_pets.ipynb #4e777c9e
+# %% ../nbs/full/09_pets.ipynb #d0a2db86
 def features(body:nn.Module, # from `quick_body`
              load, # a `data.Loader`, for its pictures, rows and normalisation
              flip:bool=True) -> Tensor: # also the mirrored pictures?
@@ -261,7 +261,7 @@ def features(body:nn.Module, # from `quick_body`
         for rows in load.rows.split(32 if torch.device(load.device).type == 'cpu' else 256): # 32: what a CPU's cache holds
             xb = load.normalise(load.x[rows]).to(dtype, memory_format=torch.channels_last)
             found.append(torch.stack([body(v).float() for v in ([xb, xb.flip(-1)] if flip else [xb])]).cpu())
-    return torch.cat(found, 1).clone()
+    return torch.cat(found, 1)
 
 # %% ../nbs/full/09_pets.ipynb #ca15ab6d
 def fit_linear(x:Tensor, # features (n, d)

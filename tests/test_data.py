@@ -165,6 +165,17 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     assert data.read_picture(tmp_path/'a.tif', 16)[0].shape == (16, 16, 3)
 
 
+def test_sixteen_bits_become_eight(tmp_path):
+    Image.fromarray(np.full((20, 20), 257 * 90, 'uint16')).save(tmp_path/'a.png')
+    assert (data.read_picture(tmp_path/'a.png', 16)[0] == 90).all()
+
+
+def test_a_gif_named_jpg_is_used_and_reported(tmp_path):
+    Image.new('P', (40, 30)).save(tmp_path/'a.jpg', format='GIF')
+    pixels, problem = data.read_picture(tmp_path/'a.jpg', 16)
+    assert pixels is not None and problem.used and problem.what == 'named .jpg but is a GIF: converted'
+
+
 def test_a_sideways_photo_is_turned(tmp_path):
     im = Image.new('RGB', (60, 60))
     im.paste((255, 255, 255), (0, 0, 60, 30))
