@@ -1,5 +1,4 @@
 "JupyterLab and Chromium for tests and the bench: start them, open a notebook, run its cells, ask its kernel."
-import atexit
 import json
 import os
 import shutil
@@ -9,7 +8,6 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
@@ -78,21 +76,14 @@ def _wait_for(base, server, log, seconds):
     raise RuntimeError(f'JupyterLab did not start within {seconds} s:\n{log.read_text()[-3000:]}')
 
 
-@cache
-def _playwright():
-    "One for the whole process: its sync API cannot be started twice."
-    from playwright.sync_api import sync_playwright
-    started = sync_playwright().start()
-    atexit.register(started.stop)
-    return started
-
-
 @contextmanager
 def chromium(*flags):
-    "A headless Chromium (playwright, sync API)."
-    browser = _playwright().chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-    try: yield browser
-    finally: browser.close()
+    "A headless Chromium (playwright, sync API). One at a time in a process; its event loop ends with it."
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        try: yield browser
+        finally: browser.close()
 
 
 def new_page(browser, width=1180, height=900, **options):

@@ -107,6 +107,11 @@ def test_only_authoring_knows_nbdev():
         assert not used or name in AUTHORING, f'{name} imports {used}'
 
 
+def test_ruff_finds_nothing():
+    done = subprocess.run([sys.executable, '-m', 'ruff', 'check', '.'], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_lessons_do_not_use_authoring():
     for path in (ROOT/'nbs/full').glob('*.ipynb'):
         used = set(re.findall(r'coursehelpers\.(\w+)', path.read_text())) & AUTHORING
