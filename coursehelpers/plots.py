@@ -30,14 +30,15 @@ def figure(w:float=6, # width of one panel, in inches
     plt.close(fig)
     return fig, ax
 
-# %% ../nbs/tools/plots.ipynb #6c9d25f2
+# %% ../nbs/tools/plots.ipynb #7e954f55
 def to_png(fig, # a matplotlib figure
            dpi:int=90, # dots per inch
            colours:int=32) -> bytes: # size of the palette, at most 256
     "The figure as PNG bytes, with a palette."
     buffer, small = io.BytesIO(), io.BytesIO()
     fig.savefig(buffer, format='png', dpi=dpi)
-    Image.open(buffer).convert('RGB').quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+    dither = Image.Dither.NONE if colours < 256 else Image.Dither.FLOYDSTEINBERG # a photograph has more shades than any palette
+    Image.open(buffer).convert('RGB').quantize(colours, Image.Quantize.MEDIANCUT, dither=dither).save(small, 'PNG', optimize=True)
     return small.getvalue()
 
 # %% ../nbs/tools/plots.ipynb #ba0fc746

@@ -12,6 +12,7 @@ __all__ = ['tiny_arch', 'show_pictures', 'standard_error', 'freeze', 'confusion_
 import copy
 import difflib
 import os
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -38,11 +39,11 @@ def show_pictures(x:Tensor, # uint8 (n, 3, height, width)
                   alt:str, # what the figure shows, in words
                   cols:int=7): # pictures in a row
     "Draw the pictures in rows, each with its title."
-    fig, axes = figure(1.1, 1.3, rows=-(-len(x) // cols), cols=cols)
+    fig, axes = figure(1.1, 1.35, rows=-(-len(x) // cols), cols=cols)
     for ax in axes.flat: ax.axis('off')
     for ax, picture, title in zip(axes.flat, x, titles):
         ax.imshow(picture.permute(1, 2, 0).cpu(), interpolation='nearest')
-        ax.set_title(title, fontsize=7)
+        ax.set_title('\n'.join(textwrap.fill(o.replace('_', ' '), 17) for o in title.split('\n')), fontsize=7)
     show(fig, alt, colours=128)
 
 # %% ../nbs/full/09_pets.ipynb #994edf28

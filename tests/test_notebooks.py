@@ -7,8 +7,10 @@ from coursehelpers.authoring import solve
 from coursehelpers.cli import outcomes
 from coursehelpers.launch import read_nb
 from coursehelpers.running import failed_cells, run_nb, run_notebook
+from coursehelpers.variants import records_in
 
 ROOT = Path(__file__).parents[1]
+PHOTOS = ROOT.parent/'shared/data'
 names = lambda folder: sorted(p.name for p in (ROOT/'nbs'/folder).glob('*.ipynb'))
 
 
@@ -52,3 +54,14 @@ def test_clean_untouched(name):
     first = next(i for i, c in enumerate(done['cells']) if c['source'].startswith('check('))
     broken = [(cell, error) for cell, error, _ in failed_cells(done) if ids.index(cell) < first]
     assert not broken, broken
+
+
+@pytest.mark.skipif(not (PHOTOS/'pets224').is_dir(), reason='the real photographs (../shared/data) are not beside this checkout')
+def test_lesson_09_on_real_photographs(monkeypatch):
+    "The same cells, unchanged, fine-tune on the pets when they are there."
+    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(PHOTOS))
+    done = run_notebook(ROOT/'nbs/full/09_pets.ipynb')
+    records = {r['name']: r for c in done['cells'] for r in records_in(c).values()}
+    known, unknown = records['frozen_known_weights'], records['frozen_random_weights']
+    assert known['data'] == unknown['data'] == 'pets'
+    assert max(known['values']) < 50 < min(unknown['values']) # percent wrong, of 37 breeds
