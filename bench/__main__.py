@@ -7,8 +7,11 @@ import datetime
 import importlib
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
+
+from coursehelpers.data import DataError
 
 PARTS = ['imports', 'slider', 'pets']
 RESULTS = Path(__file__).with_name('RESULTS.md')
@@ -53,7 +56,8 @@ def main():
     parts = parser.parse_args().parts or PARTS
     if unknown := set(parts) - set(PARTS): parser.error(f'no part {sorted(unknown)[0]!r}; there are {", ".join(PARTS)}')
     for part in parts:
-        text = section(part, importlib.import_module(f'bench.{part}').run())
+        try: text = section(part, importlib.import_module(f'bench.{part}').run())
+        except DataError as e: sys.exit(f'{part}: {e}')
         print(text, flush=True)
         store(part, text)
 
