@@ -46,18 +46,15 @@ def launch_cell(name:str, # the notebook's file name
             f'| needs | minutes on 2 CPU cores | minutes on a GPU |\n|---|---|---|\n| {" | ".join(facts)} |')
 
 # %% ../nbs/tools/launch.ipynb #6b701e1f
-_setup = r'''import importlib.util
-if importlib.util.find_spec('coursehelpers') is None:  # not here yet: add it, and keep every version that is here
-    import importlib.metadata, re, tempfile
-    here = {{(d.name or '').lower().replace('_', '-'): d.version or '' for d in reversed([*importlib.metadata.distributions()])}}
-    with open(keep := tempfile.mkstemp('.txt')[1], 'w') as f: f.writelines(f'{{n}}=={{v}}\n' for n, v in here.items() if n and re.fullmatch({version}, v))
-    %pip install -q -c {{keep}} "coursehelpers @ git+https://github.com/{repo}@{branch}"'''
-_version = r'\d[\d.]*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?' # what pip takes as a version; some Linux packages carry others
+_setup = '''try: import coursehelpers
+except ModuleNotFoundError: # not here yet: install it, and leave alone every package that the platform brought
+    !pip freeze | grep -E "^[A-Za-z0-9._-]+==[0-9]" > /tmp/here.txt
+    %pip install -q -c /tmp/here.txt "coursehelpers @ git+https://github.com/{repo}@{branch}"'''
 
 def setup_cell() -> str:
     "The code that installs the course where it is missing, and changes nothing else there."
     course = settings().course
-    return _setup.format(repo=course.repo, branch=course.branch, version=f"r'{_version}'")
+    return _setup.format(repo=course.repo, branch=course.branch)
 
 # %% ../nbs/tools/launch.ipynb #a24f3373
 def with_head(nb:dict, # a lesson's notebook
