@@ -1,14 +1,17 @@
 "Every notebook in a real kernel: tools, full, clean with the solutions put back, clean untouched."
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from coursehelpers import running
 from coursehelpers.authoring import solve
 from coursehelpers.cli import outcomes
 from coursehelpers.launch import read_nb
-from coursehelpers.running import failed_cells, run_nb, run_notebook
+from coursehelpers.running import failed_cells
 from coursehelpers.variants import records_in
 
+run_nb, run_notebook = (partial(f, timeout=300) for f in (running.run_nb, running.run_notebook)) # seconds a cell may take
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT.parent/'shared/data'
 names = lambda folder: sorted(p.name for p in (ROOT/'nbs'/folder).glob('*.ipynb'))
