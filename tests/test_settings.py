@@ -1,5 +1,6 @@
 "settings.ini: every key has a reader, every mistake a message that says where and what."
 import configparser
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,11 @@ def test_import_counts_modules():
     "`import coursehelpers` is two modules: itself and nothing else of weight."
     code = "import sys; before = set(sys.modules); import coursehelpers; print(len(set(sys.modules) - before))"
     assert int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout) <= 2
+
+
+@pytest.mark.parametrize('mine, kept', [(None, '1000'), ('7', '7')])
+def test_waiting_threads_do_not_spin_for_long(mine, kept):
+    "Set before torch loads, and never over what the user chose."
+    env = {k: v for k, v in os.environ.items() if k != 'GOMP_SPINCOUNT'} | ({'GOMP_SPINCOUNT': mine} if mine else {})
+    done = subprocess.run([sys.executable, '-c', "import coursehelpers, os; print(os.environ['GOMP_SPINCOUNT'])"], env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == kept
