@@ -12,18 +12,17 @@ from importlib import metadata
 from pathlib import Path
 
 from coursehelpers.data import DataError
+from coursehelpers.results import machine
 
 PARTS = ['imports', 'slider', 'pets']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---|---|---|---|\n'
 
 
-def machine():
-    "The processor, its cores and the memory, as the system names them."
-    info = Path('/proc/cpuinfo')
-    names = [line.split(':')[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')] if info.exists() else []
+def where():
+    "The processor and its cores, as records name them, and the memory."
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30 if hasattr(os, 'sysconf') else 0
-    return f'{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {memory:.0f} GB'
+    return f'{machine("cpu")}, {memory:.0f} GB'
 
 
 def line(row):
@@ -37,8 +36,8 @@ def line(row):
 def section(part, rows):
     "The part's heading, where and when it was measured, and its table."
     versions = ', '.join(f'{p} {metadata.version(p)}' for p in ('torch', 'timm', 'fastai', 'jupyterlab'))
-    where = f'{datetime.date.today()} · {machine()} · Python {platform.python_version()} · {versions} · `python -m bench {part}`'
-    return f'## {part}\n\n{where}\n\n{HEAD}' + '\n'.join(map(line, rows)) + '\n'
+    line_of_facts = f'{datetime.date.today()} · {where()} · Python {platform.python_version()} · {versions} · `python -m bench {part}`'
+    return f'## {part}\n\n{line_of_facts}\n\n{HEAD}' + '\n'.join(map(line, rows)) + '\n'
 
 
 def store(part, text):

@@ -90,7 +90,7 @@ def results_table(records:dict) -> str: # {name: values as in static/results.jso
     if not records: return 'No numbers are recorded yet.'
     rows = ['| lesson | what | result | seeds | seconds | data | machine |', '|---|---|---|---|---|---|---|']
     for values in records.values():
-        r = Record(**{k: v for k, v in values.items() if k in Record.__dataclass_fields__})
+        r = Record.of(values)
         seconds = '' if r.seconds is None else f'{r.seconds:.3g}'
         rows.append(f"| {values.get('lesson', '')} | {r.name.replace('_', ' ')} | {r.number()} | {r.n} | {seconds} | {r.data} | {r.device} |")
     return '\n'.join(rows)

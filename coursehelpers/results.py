@@ -67,6 +67,11 @@ class Record:
     profile: str = '' # the settings' profile
     data: str = '' # the data set
 
+    @classmethod
+    def of(cls, values:dict):
+        "The record in a stored dict; what else stands there, such as the lesson, is passed over."
+        return cls(**{k: v for k, v in values.items() if k in cls.__dataclass_fields__})
+
     @property
     def n(self): return len(self.values)
     @property
@@ -125,8 +130,7 @@ def stored() -> dict:
     "The course's own records: {name: Record}. `coursehelpers clean` gathers them from the full notebooks."
     path = Path(__file__).parent/'static'/'results.json' if '__file__' in globals() else Path('nowhere')
     found = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-    fields = Record.__dataclass_fields__
-    return {name: Record(**{k: v for k, v in values.items() if k in fields}) for name, values in found.items()}
+    return {name: Record.of(values) for name, values in found.items()}
 
 def _differences(mine, course):
     "What makes two records hard to compare: sentences, and whether even the numbers are."

@@ -3,6 +3,7 @@ import json
 import shutil
 from pathlib import Path
 
+from coursehelpers.launch import read_nb
 from coursehelpers.settings import settings
 from coursehelpers.variants import parse_cell
 
@@ -14,13 +15,13 @@ def page(nb):
     "The notebook without what a reader of the site has no use for: the install cell, and the lines that begin with #|."
     for cell in nb['cells']:
         if cell['cell_type'] == 'code': cell['source'] = parse_cell(cell)[1]
-    nb['cells'] = [c for c in nb['cells'] if c['id'] != 'setup' and ''.join(c['source']).strip()]
+    nb['cells'] = [c for c in nb['cells'] if c['id'] != 'setup' and c['source'].strip()]
     return nb
 
 
 shutil.rmtree(pages, ignore_errors=True)
 pages.mkdir()
-for path in (here.parent/'nbs/full').glob('*.ipynb'): (pages/path.name).write_text(json.dumps(page(json.loads(path.read_text()))))
+for path in (here.parent/'nbs/full').glob('*.ipynb'): (pages/path.name).write_text(json.dumps(page(read_nb(path))))
 
 course = settings(here).course
 project, author, html_title = course.title, course.title, course.title

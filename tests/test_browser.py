@@ -35,12 +35,18 @@ def page(browser, tmp_path_factory):
         assert not page.faults
 
 
+def reset(page, i, code):
+    "Run `code` in the kernel, press reset in cell i, and give its picture."
+    kernel(page, code)
+    at = cell(page, i).locator('.ch')
+    at.get_by_role('button', name='reset').click()
+    return at
+
+
 @pytest.fixture
 def fit(page):
     "The picture of cell 0, back at its start."
-    kernel(page, 'w.lr = .05')
-    at = cell(page, 0).locator('.ch')
-    at.get_by_role('button', name='reset').click()
+    at = reset(page, 0, 'w.lr = .05')
     wait(lambda: of(page, 'w.params') == [1, 1, 1] and of(page, 'w.moves') == 0)
     return at
 
@@ -48,9 +54,7 @@ def fit(page):
 @pytest.fixture
 def relus(page):
     "The picture of cell 2, back at its start."
-    kernel(page, 'r.lr = .01')
-    at = cell(page, 2).locator('.ch')
-    at.get_by_role('button', name='reset').click()
+    at = reset(page, 2, 'r.lr = .01')
     wait(lambda: of(page, "r.params.shape == (2, 2) and torch.allclose(r.params, torch.tensor(r.data['start']['params']))"))
     return at
 

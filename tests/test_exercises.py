@@ -14,6 +14,7 @@ from coursehelpers import exercises as ex
 from coursehelpers import judging
 from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, exercise, expect_fail, hint, progress, prove, solution
 from coursehelpers.judging import is_stub, judge
+from coursehelpers.launch import read_nb
 
 ROOT = Path(__file__).parents[1]
 
@@ -287,7 +288,7 @@ def test_judging_is_repeatable():
 # --- the course's own exercises
 
 def code_cells(path):
-    return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
+    return [c['source'] for c in read_nb(path)['cells'] if c['cell_type'] == 'code']
 
 
 def declared():

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from coursehelpers.launch import read_nb
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
-FULL = json.loads((ROOT/'nbs/full/03_quadratic.ipynb').read_text())['cells']
-source = lambda cell: ''.join(cell['source'])
+FULL = read_nb(ROOT/'nbs/full/03_quadratic.ipynb')['cells']
 
 
 @pytest.fixture(scope='module')
@@ -20,9 +20,9 @@ def plots():
     space, found = {'__name__': 'lesson'}, {}
     for c in FULL:
         if c['cell_type'] != 'code' or c['id'] == 'setup': continue
-        if 'fit_by_hand(' in source(c): break
-        exec(compile(source(c), c['id'], 'exec'), space)
-        if '@interact' in source(c): found[c['id']] = space
+        if 'fit_by_hand(' in c['source']: break
+        exec(compile(c['source'], c['id'], 'exec'), space)
+        if '@interact' in c['source']: found[c['id']] = space
     return [space[name] for name in ('plot_quad', 'plot_scored')]
 
 
@@ -49,7 +49,7 @@ def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path, monkeypatch
     monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
     shutil.copy(ROOT/'settings.ini', tmp_path)
     shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', tmp_path)
-    cells = json.loads((tmp_path/'03_quadratic.ipynb').read_text())['cells']
+    cells = read_nb(tmp_path/'03_quadratic.ipynb')['cells']
     solutions = json.loads((ROOT/'coursehelpers/static/exercises.json').read_text())
     with browser.lab(tmp_path) as base, browser.chromium() as chromium:
         page = browser.new_page(chromium)
@@ -68,10 +68,10 @@ def work_through(page, cells, solutions):
     for i, c in enumerate(cells):
         if c['cell_type'] != 'code': continue
         browser.run_cell(page, i)
-        if not source(c).startswith('check('): continue
-        name = source(c).removeprefix('check(').rstrip(')')
+        if not c['source'].startswith('check('): continue
+        name = c['source'].removeprefix('check(').rstrip(')')
         assert status(page, i).endswith('not attempted'), name
-        for answer, expected in ((source(cells[i-1]).replace('...', 'return 3'), 'not yet'), (solutions[name]['solution'], 'correct')):
+        for answer, expected in ((cells[i-1]['source'].replace('...', 'return 3'), 'not yet'), (solutions[name]['solution'], 'correct')):
             put(page, i - 1, answer)
             browser.run_cell(page, i - 1)
             browser.run_cell(page, i)

@@ -1,6 +1,5 @@
 "The committed tree: generated files are up to date, names mean one thing, floors hold."
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from coursehelpers.launch import read_nb
 from coursehelpers.variants import DIRECTIVES
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +20,7 @@ AUTHORING = {'launch', 'variants', 'running', 'authoring'} # the only users of n
 
 def cells(path, kind='code'):
     "The sources of a notebook's cells, with their ids."
-    return [(c['id'], ''.join(c['source'])) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+    return [(c['id'], c['source']) for c in read_nb(path)['cells'] if c['cell_type'] == kind]
 
 
 def exported():
@@ -80,7 +80,7 @@ def test_clean_variants_export_nothing():
 
 def test_cells_have_ids_of_their_own():
     for path in NOTEBOOKS:
-        ids = [c['id'] for c in json.loads(path.read_text())['cells']]
+        ids = [c['id'] for c in read_nb(path)['cells']]
         assert len(ids) == len(set(ids)), path.name
 
 
@@ -131,7 +131,7 @@ def test_every_public_name_has_a_docstring():
 @pytest.mark.parametrize('path', [p for p in SOURCES if p.parent.name == 'full'], ids=lambda p: p.stem)
 def test_full_lessons_are_light_and_every_figure_has_words(path):
     assert path.stat().st_size <= 300_000, f'{path.stat().st_size} bytes'
-    outputs = [(c['id'], o) for c in json.loads(path.read_text())['cells'] for o in c.get('outputs', [])]
+    outputs = [(c['id'], o) for c in read_nb(path)['cells'] for o in c.get('outputs', [])]
     assert outputs, 'no stored outputs: run `make run`'
     for cell, o in outputs:
         assert o['output_type'] != 'error', cell
