@@ -56,7 +56,7 @@ def _profile_name(text, base):
 # %% ../nbs/full/00_start_here.ipynb #c51cd812
 _profiles = ['auto', 'smoke', 'cpu', 'gpu']
 _profile_keys = dict(images=_count, size=_count, epochs=_count, arch=_text, batch_size=_count, seeds=_count)
-SCHEMA = {'course': dict(title=_text, repo=_repo, branch=_text), 'data': dict(root=_path, mirrors=_words),
+SCHEMA = {'course': dict(title=_text, repo=_repo, branch=_text), 'data': dict(root=_path, mirrors=_words, cache=_path, memory=_count),
           'run': dict(profile=_profile_name, progress=_path), **{f'profile.{name}': _profile_keys for name in _profiles[1:]}}
 
 def _unknown(what, name, known):

@@ -11,7 +11,6 @@ __all__ = ['tiny_arch', 'show_pictures', 'standard_error', 'freeze', 'confusion_
 # %% ../nbs/full/09_pets.ipynb #1d0e0850
 import copy
 import difflib
-import os
 import textwrap
 import time
 import urllib.error
@@ -28,8 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from .data import DataError, Dls, Pictures, fetch, loaders, photo_digits
+from .data import Dls, loaders
+from .digits import photo_digits
+from .files import DataError, fetch, whole
 from .learner import Learner
+from .pictures import Pictures
 from .plots import figure, show
 from .settings import profile, seed_everything, settings
 
@@ -104,7 +106,7 @@ def plot_top_losses(learn, # a `VisionLearner`
     losses, rows = top_losses(preds, y, min(k, len(y)))
     called = preds.argmax(1)
     titles = [f'{learn.dls.vocab[y[r]]}\ncalled {learn.dls.vocab[called[r]]}\nloss {loss:.1f}' for loss, r in zip(losses, rows)]
-    show_pictures(learn.dls.pictures.x[learn.dls.valid.rows[rows]], titles, f'The {len(rows)} held-out pictures with the highest losses, '
+    show_pictures(learn.dls.pixels(learn.dls.valid.rows[rows]), titles, f'The {len(rows)} held-out pictures with the highest losses, '
                   f'from {losses[0]:.1f} down to {losses[-1]:.1f}, each with its label and what it was called.')
 
 # %% ../nbs/full/09_pets.ipynb #ff0d0930
@@ -196,15 +198,8 @@ def digit_weights(images:int|None=None, # digits to learn from; None: twice the 
         learn = vision_learner(dls, tiny_arch, weights=None, lr=8e-3)
         learn.fit(epochs, quiet=True)
         print(f'its error on digits 0 to 4: {learn.history[-1]["error_rate"]:.1%}')
-        _save(learn.model, file)
+        with whole(file) as part: save_file({k: v.contiguous() for k, v in learn.model.state_dict().items()}, part)
     return file
-
-def _save(model, file):
-    "The weights of `model` as safetensors: a whole file or none."
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'.{file.name}.{os.getpid()}.part')
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
-    os.replace(part, file)
 
 def known_net(pictures:Pictures): # what is to be learned
     "(arch, weights) of a net that has seen pictures like these: ImageNet for photographs, digits 0 to 4 for photo_digits."
@@ -254,13 +249,13 @@ def quick_body(model:nn.Module, # a timm model
 
 # %% ../nbs/full/09_pets.ipynb #d0a2db86
 def features(body:nn.Module, # from `quick_body`
-             load, # a `data.Loader`, for its pictures, rows and normalisation
+             load, # a `data.Loader`, for its pictures and rows
              flip:bool=True) -> Tensor: # also the mirrored pictures?
     "What `body` makes of each picture in `load.rows`: float32 (views, n, features) on the CPU, not shuffled, not augmented."
     dtype, found = next(body.parameters()).dtype, []
     with torch.inference_mode():
         for rows in load.rows.split(32 if torch.device(load.device).type == 'cpu' else 256): # 32: what a CPU's cache holds
-            xb = load.normalise(load.x[rows]).to(dtype, memory_format=torch.channels_last)
+            xb = load.x.plain(rows).to(dtype, memory_format=torch.channels_last)
             found.append(torch.stack([body(v).float() for v in ([xb, xb.flip(-1)] if flip else [xb])]).cpu())
     return torch.cat(found, 1)
 

@@ -1,0 +1,238 @@
+"cache: decoded once, changes noticed, two at once, killed half-way, full disks and rotten bytes."
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from coursehelpers import cache, pictures
+from coursehelpers.cache import Damaged, Mapped, Streamed, cache_size, cached, clear_cache
+from coursehelpers.data import loaders
+from coursehelpers.files import DataError
+from coursehelpers.pictures import folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    "A cache of its own."
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path/'cache'))
+    return tmp_path/'cache'
+
+
+@pytest.fixture
+def photos(tmp_path): return make(tmp_path/'photos', 12)
+
+
+def make(path, n, size=40):
+    "A folder of n different pictures in two labels."
+    g = np.random.default_rng(0)
+    for i in range(n):
+        (path/'ab'[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(g.integers(0, 255, (5, 6, 3), 'uint8')).resize((size + 20, size)).save(path/'ab'[i % 2]/f'{i:05}.jpg')
+    return path
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    "The names of the files that are decoded, as it happens."
+    seen = []
+    read = pictures.read_picture
+    monkeypatch.setattr(cache, 'read_picture', lambda file, size: seen.append(Path(file).name) or read(file, size))
+    return seen
+
+
+def packs(home): return sorted(home.glob('v1-*px/*.u8'))
+
+
+# ---- once
+
+@pytest.mark.parametrize('keep, kind', [('memory', torch.Tensor), ('disk', Mapped), ('stream', Streamed)])
+def test_three_ways_one_content(home, photos, keep, kind):
+    p, plain = cached(folder(photos), 24, keep), cached(folder(photos), 24, 'memory')
+    assert isinstance(p.x, kind) and p.x.shape == (12, 3, 24, 24) and torch.equal(p.aspect, plain.aspect)
+    assert torch.equal(p.x[torch.arange(12)], plain.x) and torch.equal(p.x[3], plain.x[3])
+
+
+def test_each_picture_is_decoded_once(home, photos, reads):
+    for keep in ('memory', 'disk', 'memory'): cached(folder(photos), 24, keep)
+    assert len(reads) == 12
+    loaders(folder(photos), 24, 4, 'cpu') # another size to keep them at
+    assert len(reads) == 24
+
+
+def test_what_is_new_or_changed_is_decoded_and_nothing_else(home, photos, reads):
+    before = cached(folder(photos), 24)
+    reads.clear()
+    Image.new('RGB', (50, 50), 'red').save(photos/'a'/'00004.jpg')
+    Image.new('RGB', (50, 50), 'lime').save(photos/'b'/'new.jpg')
+    after = cached(folder(photos), 24)
+    assert sorted(reads) == ['00004.jpg', 'new.jpg'] and len(after) == 13
+    assert after.x[2].float().mean((1, 2)).round().tolist() == [254, 0, 0] and torch.equal(after.x[:2], before.x[:2])
+
+
+def test_a_change_that_hides_its_date_and_size_is_noticed(home, photos, reads):
+    file = photos/'a'/'00000.jpg'
+    cached(folder(photos), 24)
+    reads.clear()
+    old, content = file.stat(), bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x15
+    file.write_bytes(content)
+    os.utime(file, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert file.stat().st_size == old.st_size and file.stat().st_mtime_ns == old.st_mtime_ns
+    cached(folder(photos), 24)
+    assert reads == ['00000.jpg']
+
+
+def test_a_renamed_or_copied_picture_is_not_decoded_again(home, photos, reads):
+    cached(folder(photos), 24)
+    reads.clear()
+    (photos/'a'/'00002.jpg').rename(photos/'b'/'other.jpg')
+    shutil.copytree(photos, photos.parent/'copy')
+    assert len(cached(folder(photos.parent/'copy'), 24)) == 12 and reads == []
+
+
+def test_known_files_are_not_even_read(home, photos, monkeypatch):
+    cached(folder(photos), 24)
+    monkeypatch.setattr(cache, '_key', lambda path: pytest.fail(f'{path} was read'))
+    cached(folder(photos), 24)
+
+
+def test_bad_files_are_remembered_too(home, photos, reads):
+    (photos/'a'/'00000.jpg').write_text('no picture')
+    first = cached(folder(photos), 24)
+    reads.clear()
+    second = cached(folder(photos), 24)
+    assert reads == [] and len(second) == 11 and [p.what for p in second.report] == [p.what for p in first.report] == ['not a picture']
+
+
+# ---- where it is kept
+
+def test_the_limit_in_settings_decides(home, photos, monkeypatch):
+    assert isinstance(cached(folder(photos), 24).x, torch.Tensor)
+    big = make(photos.parent/'big', 2)
+    monkeypatch.setenv('COURSEHELPERS_DATA_MEMORY', '1') # megabyte: two pictures of 500 pixels are 1.5
+    assert isinstance(cached(folder(big), 500).x, Mapped)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10, 10, 1_000_000))
+    assert isinstance(cached(folder(big), 600).x, Streamed)
+
+
+def test_an_unknown_place_is_told(home, photos):
+    with pytest.raises(ValueError, match="keep='ram': one of auto, memory, disk, stream"): cached(folder(photos), 24, 'ram')
+
+
+def test_cleared(home, photos, reads):
+    cached(folder(photos), 24)
+    assert cache_size() > 12 * 24 * 24 * 3
+    clear_cache()
+    assert cache_size() == 0 and len(cached(folder(photos), 24)) == 12 and len(reads) == 24
+
+
+def test_mapped_pages_are_handed_back(home, photos, monkeypatch):
+    monkeypatch.setattr(Mapped, '_hand_back', 24 * 24 * 3 * 5)
+    x, plain = cached(folder(photos), 24, 'disk').x, cached(folder(photos), 24).x
+    assert all(torch.equal(x[i], plain[i]) for _ in range(3) for i in range(12))
+
+
+# ---- trouble
+
+def test_a_full_disk_is_no_loss(home, photos, monkeypatch, capsys):
+    def full(path): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(cache, 'whole', full)
+    p = cached(folder(photos), 24)
+    assert len(p) == 12 and 'cannot be written' in capsys.readouterr().out and packs(home) == []
+    monkeypatch.setenv('COURSEHELPERS_DATA_MEMORY', '1')
+    with pytest.raises(DataError, match="(?s)No space left.*set \\[data\\] cache.*keep='stream'.*not touched"): cached(folder(make(photos.parent/'big', 2)), 500)
+
+
+def test_a_cache_folder_that_cannot_be_made(photos, monkeypatch, capsys, tmp_path):
+    (tmp_path/'file').write_text('in the way')
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path/'file'/'cache'))
+    assert len(cached(folder(photos), 24)) == 12 and 'stay in memory' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('harm', ['cut', 'empty', 'gone', 'index'])
+def test_a_damaged_pack_is_made_again(home, photos, capsys, reads, harm):
+    whole = cached(folder(photos), 24).x
+    pack, = packs(home)
+    if harm == 'cut': pack.write_bytes(pack.read_bytes()[:-7])
+    if harm == 'empty': pack.write_bytes(b'')
+    if harm == 'gone': pack.unlink()
+    if harm == 'index': pack.with_suffix('.json').write_text(pack.with_suffix('.json').read_text()[:-20])
+    assert torch.equal(cached(folder(photos), 24).x, whole) and len(reads) == 24
+    assert 'is damaged' in capsys.readouterr().out and len(packs(home)) == 1
+
+
+def rot(pack, at):
+    "Change one byte."
+    content = bytearray(pack.read_bytes())
+    content[at] ^= 1
+    pack.write_bytes(content)
+
+
+def test_one_wrong_bit_is_found_in_memory(home, photos, capsys):
+    whole = cached(folder(photos), 24).x
+    rot(packs(home)[0], 5 * 24 * 24 * 3 + 9)
+    assert torch.equal(cached(folder(photos), 24).x, whole) and 'the checksum of picture 5 is wrong' in capsys.readouterr().out
+
+
+def test_one_wrong_bit_is_found_when_it_is_first_read(home, photos):
+    x = cached(folder(photos), 24, 'disk').x
+    rot(packs(home)[0], 5 * 24 * 24 * 3 + 9)
+    assert x[4].shape == (3, 24, 24)
+    with pytest.raises(Damaged, match='Make the loaders again'): x[5]
+    assert cached(folder(photos), 24, 'disk').x[5].shape == (3, 24, 24)
+
+
+def test_a_damaged_memory_of_hashes_only_costs_time(home, photos, reads):
+    cached(folder(photos), 24)
+    for memo in home.glob('seen/*.json'): memo.write_text('{"half')
+    cached(folder(photos), 24)
+    assert len(reads) == 12
+
+
+BUILD = '''
+import sys, time
+from coursehelpers import cache, pictures
+slow = float(sys.argv[2])
+read = pictures.read_picture
+cache.read_picture = lambda file, size: (time.sleep(slow), read(file, size))[1]
+cache._pack_bytes = 24 * 24 * 3 * 10 # ten pictures a pack
+print('start', flush=True)
+p = cache.cached(pictures.folder(sys.argv[1]), 24)
+print(len(p), int(p.x.long().sum()), flush=True)
+'''
+
+
+def build(photos, slow): return subprocess.Popen([sys.executable, '-c', BUILD, photos, str(slow)], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once(home, tmp_path):
+    photos = make(tmp_path/'many', 60)
+    both = [build(photos, .005) for _ in range(2)]
+    said = [child.communicate()[0].splitlines()[-1] for child in both]
+    assert said[0] == said[1] and said[0].startswith('60 ')
+    assert sum(len(json.loads(p.with_suffix('.json').read_text())) for p in packs(home)) == 60, 'the second found what the first had made'
+
+
+def test_killed_at_any_moment(home, tmp_path, reads):
+    "SIGKILL while it builds: what was finished is kept, the rest is made by the next one, and all of it is right."
+    photos = make(tmp_path/'many', 60)
+    for wait in (.15, .3, .45):
+        child = build(photos, .02)
+        child.stdout.readline()
+        time.sleep(wait)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    kept = sum(len(json.loads(p.with_suffix('.json').read_text())) for p in packs(home))
+    p = cached(folder(photos), 24)
+    assert len(reads) == 60 - kept and len(p) == 60
+    clear_cache()
+    assert torch.equal(cached(folder(photos), 24).x, p.x)
