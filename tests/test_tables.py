@@ -1,0 +1,136 @@
+"tables: the published totals, passengers from a file or from OpenML, and a station whose noise floor is where it says."
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.datasets
+
+from coursehelpers import tables
+from coursehelpers.files import DataError
+from coursehelpers.tables import best_forecast, kaggle_columns, pydoc, titanic, titanic_kaggle, weather
+
+SHARED = Path(__file__).parents[2]/'shared'/'data'
+
+
+def rmse(a, b): return float(((a - b)**2).mean()**.5)
+
+
+# ---- the ship
+
+def test_dawsons_totals():
+    people = titanic()
+    assert people.shape == (2201, 4) and people.survived.sum() == 711 and not people.isna().any().any()
+    survived = people.groupby('class').survived.agg(['sum', 'size']).T.to_dict('list')
+    assert survived == dict(crew=[212, 885], first=[203, 325], second=[118, 285], third=[178, 706])
+    assert people.groupby(['sex', 'age']).size().to_dict() == {('female', 'adult'): 425, ('female', 'child'): 45, ('male', 'adult'): 1667, ('male', 'child'): 64}
+
+
+@pytest.mark.skipif(not (SHARED/'titanic_train.csv').is_file(), reason='the 891 passengers (../shared/data) are not here')
+def test_the_891_passengers():
+    found = titanic_kaggle(SHARED)
+    assert found.shape == (891, 12) and found.columns.tolist() == kaggle_columns
+    assert found.Survived.sum() == 342 and found[['Age', 'Cabin', 'Embarked']].isna().sum().tolist() == [177, 687, 2]
+
+
+@pytest.mark.parametrize('name', ['titanic_train.csv', 'train.csv'])
+def test_passengers_from_a_file(tmp_path, name):
+    (tmp_path/name).write_text(','.join(kaggle_columns) + ',more\n7,1,3,"Doe, J",male,,1,0,A1,7.25,,S,x\n')
+    found = titanic_kaggle(tmp_path)
+    assert found.shape == (1, 12) and found.Name[0] == 'Doe, J' and np.isnan(found.Age[0])
+
+
+@pytest.mark.parametrize('text, words', [('Name,Age\nx,1\n', 'no column PassengerId'), ('', 'cannot be read'), ('"a', 'no column|cannot be read'), (','.join(kaggle_columns) + '\n', 'no rows')])
+def test_a_file_that_is_none(tmp_path, text, words):
+    (tmp_path/'titanic_train.csv').write_text(text)
+    with pytest.raises(DataError, match=words) as e: titanic_kaggle(tmp_path)
+    assert 'titanic_train.csv' in str(e.value) and 'remove the file' in str(e.value)
+
+
+def openml_frame():
+    "Two rows as scikit-learn gives OpenML's table: categories, floats with gaps, and columns known only afterwards."
+    return pd.DataFrame(dict(pclass=[1, 3], survived=pd.Categorical(['1', '0']), name=['Allen, Miss', 'Zimmer, Mr'], sex=pd.Categorical(['female', 'male']), age=[29., np.nan], sibsp=[0, 1], parch=[0, 2],
+                             ticket=['24160', 'A5'], fare=[211.3, np.nan], cabin=['B5', None], embarked=pd.Categorical(['S', None]), boat=['2', None], body=[np.nan, 5.], **{'home.dest': ['St Louis', None]}))
+
+
+def test_passengers_from_openml_get_the_same_columns(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sklearn.datasets, 'fetch_openml', lambda *args, **kwargs: asked.append((args, kwargs)) or sklearn.utils.Bunch(frame=openml_frame()))
+    found = titanic_kaggle(tmp_path)
+    assert asked[0][0] == ('titanic',) and asked[0][1]['data_home'] == str(tmp_path)
+    assert found.columns.tolist() == kaggle_columns and found.PassengerId.tolist() == [1, 2]
+    assert found.Survived.tolist() == [1, 0] and found.Survived.dtype.kind == 'i' and found.Sex.tolist() == ['female', 'male']
+    assert found.Cabin.isna().tolist() == [False, True] and found.Embarked.isna().tolist() == [False, True] and found.Sex.dtype == object
+
+
+def test_no_file_and_no_network_says_what_to_do(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs): raise URLError('no network')
+    monkeypatch.setattr(sklearn.datasets, 'fetch_openml', refuse)
+    with pytest.raises(DataError) as e: titanic_kaggle(tmp_path)
+    for words in (str(tmp_path), 'titanic_train.csv', 'no network', 'titanic()'): assert words in str(e.value)
+
+
+# ---- the station
+
+@pytest.mark.parametrize('noise', [.5, 2., 4.])
+@pytest.mark.parametrize('seed', range(5))
+def test_the_best_forecast_reaches_the_floor(seed, noise):
+    days = weather(6000, seed=seed, noise=noise)
+    assert days.attrs['noise_floor'] == noise
+    miss = days.tomorrow - best_forecast(days)
+    assert abs(rmse(miss, 0) - noise) < 4 * noise / (2 * len(days))**.5 # four standard errors of a standard deviation
+    assert abs(miss.mean()) < 4 * noise / len(days)**.5
+
+
+def test_nothing_in_the_row_says_more():
+    "What the best forecast leaves over is independent of every column of today, and of the day before."
+    days = weather(8000, seed=3)
+    miss = days.tomorrow - best_forecast(days)
+    for name in days.columns.drop(['date', 'tomorrow']): assert abs(np.corrcoef(miss, days[name])[0, 1]) < 4 / len(days)**.5, name
+    assert abs(np.corrcoef(miss[1:], miss[:-1])[0, 1]) < 4 / len(days)**.5
+    from sklearn.tree import DecisionTreeRegressor
+    x = days.drop(columns=['date', 'tomorrow']).values
+    preds = DecisionTreeRegressor(max_depth=4, random_state=0).fit(x[:6000], miss[:6000]).predict(x[6000:])
+    assert rmse(preds, miss[6000:]) > .99 * rmse(miss[6000:], 0)
+
+
+def test_no_forecaster_beats_it_but_a_good_one_comes_near():
+    from sklearn.ensemble import ExtraTreesRegressor
+    days = weather(6000, seed=1)
+    season = np.cos(2 * np.pi * days.date.dt.dayofyear / 365.25)
+    x = np.c_[days.drop(columns=['date', 'tomorrow']).values, season]
+    preds = ExtraTreesRegressor(40, min_samples_leaf=3, random_state=0).fit(x[:4500], days.tomorrow[:4500]).predict(x[4500:])
+    best = rmse(best_forecast(days)[4500:], days.tomorrow[4500:])
+    like_today = rmse(days['max'][4500:], days.tomorrow[4500:])
+    assert best < rmse(preds, days.tomorrow[4500:]) < like_today
+
+
+def test_rows_follow_each_other():
+    days = weather(500, seed=2)
+    assert days.date.is_monotonic_increasing and days.date.is_unique and not days.isna().any().any()
+    assert (days.tomorrow[:-1].values == days['max'][1:].values).all() and (days['min'] < days['max']).all()
+    assert days.cloud.between(0, 1).all() and days.humidity.between(0, 100).all() and days.direction.between(0, 360).all() and (days.rain >= 0).all() and (days.wind > 0).all()
+    warm = days.groupby(days.date.dt.month)['max'].mean()
+    assert warm[7] - warm[1] > 12
+
+
+def test_same_seed_same_weather_and_the_global_random_numbers_stay():
+    np.random.seed(5)
+    a = weather(50, seed=1)
+    assert np.random.rand() == np.random.RandomState(5).rand()
+    assert a.equals(weather(50, seed=1)) and not a.equals(weather(50, seed=2))
+
+
+def test_the_temptations():
+    days = weather(400, seed=1, after=True, repeats=40)
+    assert len(days) == 440 and days.duplicated().sum() == 40 and days.date.is_monotonic_increasing
+    assert np.corrcoef(days.orchard, days.tomorrow)[0, 1] > .995
+    assert weather(400, seed=1).equals(days.drop_duplicates(ignore_index=True).drop(columns='orchard')) # the weather itself is the same
+
+
+def test_pydoc_is_a_book(monkeypatch):
+    text = pydoc()
+    assert text == pydoc() and len(text) > 300_000 and 'yield' in text
+    monkeypatch.setitem(__import__('sys').modules, 'pydoc_data.topics', None)
+    with pytest.raises(DataError, match='full Python'): tables.pydoc()
