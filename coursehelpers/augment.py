@@ -100,11 +100,11 @@ def on_cpu(x, # pictures by x[row]: uint8 (c, S, S)
     each(one, len(rows))
     return out.view(len(rows), size, size, -1).permute(0, 3, 1, 2), bad # channels-last in memory: convolutions like that
 
-# %% ../nbs/tools/augment.ipynb #3246927d
+# %% ../nbs/tools/augment.ipynb #d64e5e34
 def _grid(views, shape):
     "For each wanted pixel, where it lies in the stored square: (b, size, size, 2), from -1 to 1."
     left, top, w, h, mirror, turn, *_ = views.T
-    cos, sin, sign, zero = turn.cos(), turn.sin(), 1 - 2 * mirror, torch.zeros_like(w)
+    cos, sin, sign = turn.cos(), turn.sin(), 1 - 2 * mirror
     theta = torch.stack([torch.stack([w * cos * sign, -w * sin, 2 * left + w - 1], 1), torch.stack([h * sin * sign, h * cos, 2 * top + h - 1], 1)], 1)
     return F.affine_grid(theta, shape, align_corners=False)
 

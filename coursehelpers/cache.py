@@ -50,7 +50,7 @@ def _keys(paths, memo):
     memo.update({str(p): [s, k] for p, s, k in zip(paths, stats, keys) if k})
     return keys
 
-# %% ../nbs/tools/cache.ipynb #1fbf0dc7
+# %% ../nbs/tools/cache.ipynb #d68cbafa
 _pack_bytes = 256 * 2**20
 
 def _decode(paths, size):
@@ -66,10 +66,10 @@ def _decode(paths, size):
 def _write(home, keys, x, facts):
     "A new pack in the folder `home`. Give its entries: {key: [file, row, aspect, checksum, what was wrong, used]}."
     name = hashlib.blake2b(''.join(keys).encode(), digest_size=8).hexdigest() + '.u8'
-    with whole(home/name) as part, open(part, 'wb') as f: f.write(x.data) # not mapped: a full disk must be an error here, not a crash
+    with whole(home/name, sync=False) as part, open(part, 'wb') as f: f.write(x.data) # not mapped: a full disk must be an error here, not a crash
     entries = {k: [name, i, aspect, zlib.crc32(x[i].data), problem and problem.what, used]
                for i, (k, (aspect, problem, used)) in enumerate(zip(keys, facts))}
-    with whole((home/name).with_suffix('.json')) as part: part.write_text(json.dumps(entries))
+    with whole((home/name).with_suffix('.json'), sync=False) as part: part.write_text(json.dumps(entries))
     return entries
 
 def _entries(home, size):
@@ -89,16 +89,16 @@ def _remove(pack, why):
     print(f'cache: {pack.name} is damaged ({why}). It is removed; its pictures are decoded again.')
     for file in (pack.with_suffix('.json'), pack): file.unlink(missing_ok=True)
 
-# %% ../nbs/tools/cache.ipynb #f3fc65a7
+# %% ../nbs/tools/cache.ipynb #4f071005
 class Damaged(OSError):
     "A pack of the cache whose bytes are not those that were written. Nothing is lost: they can be made again."
 
 class Mapped:
     "Pictures in packs on disk: x[row] is uint8 (3, size, size), x[rows] is (b, 3, size, size). Each is checked when it is first read."
-    _hand_back = 64 * 2**20 # after so many bytes
+    _hand_back = 100 # pictures; each may bring in two megabytes around it
 
     def __init__(self, home, size, entries): # for each picture [pack, row, aspect, checksum, ...]
-        self.home, self.shape, self._touched = Path(home), (len(entries), 3, size, size), 0
+        self.home, self.shape, self._touched = Path(home), (len(entries), 3, size, size), []
         names = sorted({e[0] for e in entries})
         place = {name: i for i, name in enumerate(names)}
         self._where = np.array([[place[e[0]], e[1]] for e in entries], np.int32).reshape(-1, 2)
@@ -113,7 +113,7 @@ class Mapped:
         pack, row = self._where[int(rows)]
         pixels = np.array(self._packs[pack][row])
         if self._fresh[int(rows)]: self._check(int(rows), pixels)
-        self._count(pixels.nbytes)
+        self._touch(pack)
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def _check(self, row, pixels):
@@ -124,14 +124,14 @@ class Mapped:
             raise Damaged(f'{pack}: it was damaged and is removed. Make the loaders again: its pictures are decoded anew, from your own files.')
         self._fresh[row] = False
 
-    def _count(self, nbytes):
+    def _touch(self, pack):
         "Hand the pages back now and then; what is needed again is still in the system's memory."
-        self._touched += nbytes
-        if self._touched > self._hand_back and hasattr(mmap, 'MADV_DONTNEED'):
-            self._touched = 0
-            for pack in self._packs: pack._mmap.madvise(mmap.MADV_DONTNEED)
+        self._touched.append(pack)
+        if len(self._touched) >= self._hand_back and hasattr(mmap, 'MADV_DONTNEED'):
+            touched, self._touched = set(self._touched), []
+            for pack in touched: self._packs[pack]._mmap.madvise(mmap.MADV_DONTNEED)
 
-# %% ../nbs/tools/cache.ipynb #43cde729
+# %% ../nbs/tools/cache.ipynb #a7aaa737
 class Streamed:
     "Pictures decoded when they are asked for, and forgotten: x[row] is uint8 (3, size, size), or `DataError`. For sets that fit nowhere."
     def __init__(self, files, size):
@@ -143,7 +143,7 @@ class Streamed:
         if isinstance(rows, Tensor) and rows.dim(): return torch.stack([self[i] for i in rows.tolist()])
         pixels, _, problem = read_picture(self.files[int(rows)], self.shape[-1])
         if pixels is None: raise DataError(f'{problem.file}: {problem.what}')
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
 def _streamed(p, size):
     "`p` with its pictures to be decoded later. Only their headers are read now, for the aspect, and to find what is no picture at all."

@@ -17,16 +17,18 @@ from pathlib import Path
 class DataError(RuntimeError):
     "Data or weights that are missing or cannot be used: says what, where and what to do."
 
-# %% ../nbs/tools/files.ipynb #7742cee5
+# %% ../nbs/tools/files.ipynb #b3735c8a
 @contextmanager
-def whole(path): # the file to make
+def whole(path, # the file to make
+          sync:bool=True): # wait until the disk has it; False where a file that a power cut has spoilt would be noticed
     "A path beside `path` to write to. It takes the name `path`, at once, when the block ends well; else it is removed and `path` stays as it was."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         yield part
-        with open(part, 'rb') as f: os.fsync(f.fileno())
+        if sync:
+            with open(part, 'rb') as f: os.fsync(f.fileno())
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 

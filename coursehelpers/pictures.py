@@ -6,7 +6,7 @@
 __all__ = ['Pictures', 'take', 'Problem', 'tell', 'read_picture', 'read_header', 'at_random', 'stratified', 'by_group', 'few',
            'folder']
 
-# %% ../nbs/tools/pictures.ipynb #3daa4133
+# %% ../nbs/tools/pictures.ipynb #cba339cb
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torch.nn import functional as F
 
 from .files import DataError
 
@@ -69,7 +70,7 @@ def _rgb(im):
     if im.mode == 'P': im = im.convert('RGBA')
     return im if im.mode == 'RGB' else im.convert('RGB')
 
-# %% ../nbs/tools/pictures.ipynb #711d670b
+# %% ../nbs/tools/pictures.ipynb #dba8a9b8
 _longest = 2. # the most that a picture is squeezed
 
 def _aspect(im):
@@ -78,13 +79,14 @@ def _aspect(im):
     return min(max(w / h, 1 / _longest), _longest)
 
 def _square(im, size):
-    "`im` squeezed into size x size."
+    "The pixels of `im` squeezed into a square, uint8 (size, size, 3)."
     w, h = im.size
-    keep_w, keep_h = min(w, _longest * h), min(h, _longest * w)
-    left, top = (w - keep_w) / 2, (h - keep_h) / 2
-    return im.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + keep_w, top + keep_h))
+    left, top = (max(0, round(a - _longest * b) // 2) for a, b in ((w, h), (h, w)))
+    x = torch.from_numpy(np.array(im)[top:h - top, left:w - left]).permute(2, 0, 1)[None]
+    if x.shape[2:] != (size, size): x = F.interpolate(x, size=(size, size), mode='bicubic', antialias=True)
+    return np.ascontiguousarray(x[0].permute(1, 2, 0).numpy())
 
-# %% ../nbs/tools/pictures.ipynb #a4e9a1fe
+# %% ../nbs/tools/pictures.ipynb #f2168862
 _unreadable = OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError
 
 def read_picture(file, # path of a picture
@@ -99,7 +101,7 @@ def read_picture(file, # path of a picture
     except _unreadable as e:
         return None, 1., Problem(str(file), _reason(file, e), False)
     odd = kind != 'JPEG' and Path(file).suffix.lower() in ('.jpg', '.jpeg')
-    return np.asarray(square), aspect, Problem(str(file), f'named {Path(file).suffix} but is a {kind}: converted', True) if odd else None
+    return square, aspect, Problem(str(file), f'named {Path(file).suffix} but is a {kind}: converted', True) if odd else None
 
 def _reason(file, e):
     "Why `file` could not be read, in a few words."

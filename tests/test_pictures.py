@@ -35,7 +35,7 @@ def test_a_picture_is_squeezed_as_PIL_would(tmp_path):
     big.save(tmp_path/'a.png')
     pixels, aspect, problem = read_picture(tmp_path/'a.png', 60)
     assert aspect == 1.5 and problem is None
-    assert (pixels == np.array(big.resize((60, 60), Image.Resampling.LANCZOS))).all()
+    assert np.abs(pixels.astype(int) - np.array(big.resize((60, 60), Image.Resampling.BICUBIC))).max() <= 2
 
 
 def test_a_panorama_loses_its_ends(tmp_path):
@@ -43,7 +43,7 @@ def test_a_panorama_loses_its_ends(tmp_path):
     wide.paste('blue', (200, 0, 400, 100))
     wide.save(tmp_path/'a.png')
     pixels, aspect, _ = read_picture(tmp_path/'a.png', 20)
-    assert aspect == 2 and (pixels[:, 4:-4] == [0, 0, 255]).all()
+    assert aspect == 2 and (pixels == [0, 0, 255]).all()
 
 
 @pytest.mark.parametrize('mode', ['L', 'RGBA', 'P', 'LA', 'CMYK', 'I;16', '1'])
