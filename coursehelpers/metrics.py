@@ -71,7 +71,7 @@ def _rows(*same):
     if same[-1].ndim == 1 and any(t.ndim == 2 and t.shape[1] == 1 for t in same): raise ValueError(f'shapes {shapes}: give predictions (n,) for answers (n,); preds[:, 0] makes (n,) of (n, 1).')
     return same
 
-# %% ../nbs/full/07_validation.ipynb #76e0b664
+# %% ../nbs/full/07_validation.ipynb #78f5b783
 def bootstrap(metric, # (preds, y) -> 0-d
               preds:Tensor, # (n, ...)
               y:Tensor, # (n, ...)
@@ -83,6 +83,7 @@ def bootstrap(metric, # (preds, y) -> 0-d
     values = torch.stack([_value(metric, preds[rows], y[rows]) for rows in draws])
     return values[values.isfinite()] # a set may miss a label that the metric needs
 
+# %% ../nbs/full/07_validation.ipynb #8a0e9359
 @dataclass(frozen=True)
 class Measure:
     "A metric with its standard error: how far it would typically move with other examples of the same kind."
@@ -104,6 +105,7 @@ def _plus_minus(value, error, unit):
     unit = f' {unit}' if unit else ''
     return f'{value:.{digits}f}{unit} ± {error:.{digits}f}{unit}'
 
+# %% ../nbs/full/07_validation.ipynb #9c6e4771
 def measure(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
             preds:Tensor, # (n, ...)
             y:Tensor, # (n, ...)
@@ -116,7 +118,7 @@ def measure(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
     error = (error_of_mean(alone) if alone is not None else bootstrap(metric, preds, y).std()).item()
     return Measure(name, value, error, len(y), 'exact' if alone is not None else 'bootstrap', unit)
 
-# %% ../nbs/full/07_validation.ipynb #e2df4b41
+# %% ../nbs/full/07_validation.ipynb #071a246d
 @dataclass(frozen=True)
 class Paired:
     "Two models on the same examples. `difference` is a's metric minus b's."
@@ -136,6 +138,7 @@ class Paired:
         said = f'{self.better} is better than {loser} by {gap}' if self.better else f'{self.names[0]} and {self.names[1]} cannot be told apart: they differ by {gap}'
         return f'{self.names[0]}: {self.a}\n{self.names[1]}: {self.b}\n{said}; chance alone does that in {odds} of cases\n(unpaired: ± {_plus_minus(0, self.unpaired, self.a.unit).split("± ")[1]})'
 
+# %% ../nbs/full/07_validation.ipynb #5e065852
 def _chance(difference, error, alone):
     "How often chance alone makes a difference this large: McNemar's exact test for right and wrong, else Student's t."
     from scipy.stats import binomtest, t
@@ -146,6 +149,7 @@ def _chance(difference, error, alone):
     if error == 0: return float(difference == 0)
     return float(2 * t.sf(abs(difference) / error, len(gaps) - 1 if gaps is not None else 1000))
 
+# %% ../nbs/full/07_validation.ipynb #9eead20f
 def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
            a:Tensor, # predictions of one model (n, ...)
            b:Tensor, # of another, for the same examples
@@ -165,7 +169,7 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
     better = names[(difference < 0) == bool(up)] if chance < .05 else None
     return Paired(one, two, difference, error, math.hypot(one.error, two.error), chance, tuple(names), better)
 
-# %% ../nbs/full/07_validation.ipynb #f15abf76
+# %% ../nbs/full/07_validation.ipynb #c71fe043
 @dataclass(frozen=True)
 class Leak:
     "Something that lets a model know what it could not know in use: which check found it, a sentence, and where."
@@ -175,6 +179,7 @@ class Leak:
 
     def __repr__(self): return f'{self.check}: {self.what}'
 
+# %% ../nbs/full/07_validation.ipynb #01c5e68a
 def _numbers(train, valid):
     "(train, valid, text): both as float64 (n, columns), gaps as one number below all others; text as codes, and in which columns."
     if not hasattr(train, 'columns'): return *(torch.as_tensor(t).detach().cpu().double().reshape(len(t), -1) for t in (train, valid)), False
@@ -187,6 +192,7 @@ def _numbers(train, valid):
         columns.append(np.where(np.isnan(v), 2 * known.min() - known.max() - 1, v))
     return *torch.from_numpy(np.stack(columns, 1)).split([len(train), len(valid)]), text
 
+# %% ../nbs/full/07_validation.ipynb #9dae0777
 def _digests(x):
     "A digest of the bytes of each row."
     return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in x.reshape(len(x), -1).contiguous().numpy()]
@@ -204,7 +210,7 @@ def _by_chance(train, valid, close):
     share = ((a - b).abs() <= close).double().mean(0).clamp(min=1 / 4000)
     return len(train) * len(valid) * share.log().sum().exp().item()
 
-# %% ../nbs/full/07_validation.ipynb #661eb247
+# %% ../nbs/full/07_validation.ipynb #c7912f34
 def _twin_rows(train, valid):
     "Which rows of `valid` (m,) are exactly, and which nearly, in `train`; none where chance explains as many."
     a, b, text = _numbers(train, valid)
@@ -220,6 +226,7 @@ def _twin_pictures(train, valid):
     known, (p, q) = set(_digests(a)), map(_thumbnails, (a, b))
     return torch.tensor([d in known for d in _digests(b)]), torch.cat([((part @ p.T) > .997).any(1) for part in q.split(500)])
 
+# %% ../nbs/full/07_validation.ipynb #2ef80078
 def duplicates(train, # rows (n, d), pictures (n, height, width) or (n, channels, height, width), or a DataFrame
                valid) -> list: # the same kind
     "Rows or pictures of `valid` that stand in `train` too, exactly or nearly: a list with one `Leak`, or none."
@@ -229,7 +236,7 @@ def duplicates(train, # rows (n, d), pictures (n, height, width) or (n, channels
     if not rows: return []
     return [Leak('duplicates', f'{len(rows)} of {len(valid)} in valid stand in train too ({same} exactly, {len(rows) - same} nearly), row {rows[0]} of valid first. Remove them from one side.', rows)]
 
-# %% ../nbs/full/07_validation.ipynb #f3c8f564
+# %% ../nbs/full/07_validation.ipynb #fe13ca5d
 def _off(v, far, whole):
     "One column with its numbers moved `far` standard deviations; what is no number (nor a whole one, unless `whole`) becomes all one value."
     v = np.asarray(v)
@@ -245,12 +252,11 @@ def _disturbed(valid, far, whole):
     for name in made.columns: made[name] = type(made[name])(_off(made[name], far, whole), index=made.index, dtype=made[name].dtype)
     return made
 
+# %% ../nbs/full/07_validation.ipynb #4b8fb860
 def _prepared(prepare, train, valid):
-    "What `prepare` makes of the training rows, as a flat list of arrays. Random numbers start alike each time."
+    "What `prepare` makes of the training rows, as a list of arrays. The global random numbers are put back, so that they start alike each time."
     state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        np.random.seed(0)
         try: found = prepare(copy.deepcopy(train), copy.deepcopy(valid))[0]
         finally: np.random.set_state(state)
     return [np.asarray(part) for part in (found if isinstance(found, (tuple, list)) else [found])]
@@ -294,7 +300,7 @@ def telltales(train, # features (n, d) or a DataFrame
     words = ', '.join(f'column {name!r} alone explains {100 * share:.1f} %' for name, share in found.items())
     return [Leak('target in the features', f'{words} of the answer. When is it written down? If after the answer is known, drop it.', list(found))] if found else []
 
-# %% ../nbs/full/07_validation.ipynb #49b54dc2
+# %% ../nbs/full/07_validation.ipynb #b54f8e1b
 def out_of_order(train, # a time for each training row: numbers or dates
                  valid) -> list: # for each validation row
     "Validation rows that are not later than every training row. A list with one `Leak`, or none."
@@ -308,6 +314,7 @@ def shared_groups(train, # a group for each training row: patient, film, book
     both = sorted(set(np.asarray(train).tolist()) & set(np.asarray(valid).tolist()), key=str)
     return [Leak('groups', f'{len(both)} of {len(set(np.asarray(valid).tolist()))} groups in valid are in train too, e.g. {both[0]!r}. Keep each group on one side.', both)] if both else []
 
+# %% ../nbs/full/07_validation.ipynb #11014816
 def _taken(train, valid, what):
     "A pair for train and valid: columns by name, or the pair as it is given; None stays None."
     if not isinstance(what, str): return what
@@ -315,6 +322,7 @@ def _taken(train, valid, what):
         if what not in side: raise ValueError(f'{name} has no column {what!r}. It has: {", ".join(map(str, side.columns))}.')
     return train[what], valid[what]
 
+# %% ../nbs/full/07_validation.ipynb #2de07139
 def check_leaks(train, # DataFrame, rows (n, d) or pictures
                 valid, # the same kind
                 target=None, # the column to predict, or (train answers, valid answers)

@@ -161,6 +161,16 @@ def test_duplicates_with_gaps_and_text():
     frame = pd.DataFrame(dict(name=[f'n{i}' for i in range(40)], age=[np.nan, *range(39)], fare=np.linspace(0, 9, 40)**2))
     assert duplicates(frame[:30], frame[30:]) == []
     assert duplicates(frame[:30], pd.concat([frame[30:], frame[:1]]))[0].where == [10]
+    assert duplicates(frame[:30], pd.concat([frame[30:], frame[:1].assign(fare=1e-3)]))[0].where == [10] # nearly, gap and all
+    assert duplicates(frame[:30], pd.concat([frame[30:], frame[:1].assign(age=5.)])) == [] # a gap equals no number
+    numbers = pd.DataFrame(normal(40, 4).numpy())
+    assert duplicates(numbers[:30].assign(name='a'), numbers[20:].assign(name='b')) == [] # the same numbers under another name are no twins
+
+
+def test_whole_numbers_move_too():
+    rows = pd.DataFrame(dict(fare=range(40))) # the largest is in train: only a number beyond it shows the leak
+    prepare = lambda train, valid: (train / max(train.fare.max(), valid.fare.max()), valid)
+    assert moved_by_valid(prepare, rows[10:], rows[:10])
 
 
 @pytest.mark.parametrize('seed', SEEDS)
@@ -256,9 +266,10 @@ def test_prepare_may_be_random_but_not_without_a_seed():
     x = normal(40, 3)
     assert moved_by_valid(lambda train, valid: (train[torch.randperm(len(train))], valid), x[:30], x[30:]) == []
     with pytest.raises(ValueError, match='seed of its own'): moved_by_valid(lambda train, valid: (train + np.random.default_rng().normal(), valid), x[:30], x[30:])
-    before = torch.get_rng_state()
-    moved_by_valid(scaler(True), x[:30], x[30:])
-    assert torch.equal(before, torch.get_rng_state())
+    assert moved_by_valid(lambda train, valid: (train[np.random.permutation(len(train))], valid), x[:30], x[30:]) == []
+    before, np_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    moved_by_valid(lambda train, valid: (train + torch.rand(3) + np.random.rand(), valid), x[:30], x[30:])
+    assert torch.equal(before, torch.get_rng_state()) and (np_before == np.random.get_state()[1]).all()
 
 
 def test_prepare_may_change_its_input():
@@ -294,8 +305,9 @@ def test_real_tables_have_no_telltale():
 
 
 def test_too_few_answers_tell_nothing():
-    x, y = normal(60, 2), torch.tensor([0] * 57 + [1] * 3)
-    assert telltales(x, x[50:], (y, y[50:])) == []
+    y = torch.tensor([0] * 54 + [1] * 6)
+    x = torch.cat([normal(60, 2), 10 * y[:, None]], 1) # tells all, but on four validation rows that may be luck
+    assert telltales(x, x[40:58], (y, y[40:58])) == []
 
 
 @pytest.mark.parametrize('seed', SEEDS)
@@ -330,3 +342,11 @@ def test_what_cannot_be_checked_is_said(capsys):
 
 def test_error_of_mean():
     assert error_of_mean(torch.tensor([1., 3.])).item() == pytest.approx(1)
+
+
+def test_a_redrawn_set_without_the_rare_label_is_passed_over():
+    y = torch.zeros(12)
+    y[0] = 1
+    def among_the_rare(preds, y): return (preds * y).sum() / y.sum() # 0 / 0 where none was drawn
+    values = bootstrap(among_the_rare, normal(12), y)
+    assert len(values) < 200 and values.isfinite().all()

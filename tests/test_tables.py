@@ -106,6 +106,15 @@ def test_no_forecaster_beats_it_but_a_good_one_comes_near():
     assert best < rmse(preds, days.tomorrow[4500:]) < like_today
 
 
+@pytest.mark.parametrize('change, more', [({}, 0), (dict(max=30.), 7.), (dict(wind=4., direction=180.), 1.4), (dict(wind=4., direction=0.), -1.4), (dict(wind=9., direction=90.), 0), (dict(rain=2.), -1), (dict(pressure=1023.), .6),
+                                          (dict(cloud=0.), 1.25), (dict(cloud=1.), -1.25), (dict(humidity=90., min=-9.), 0)])
+def test_the_recipe_as_it_is_told(change, more):
+    "One day in July at the height of the season, 20 °C, changed in one thing at a time."
+    row = dict(date=pd.Timestamp('2001-07-21'), max=20., min=9., humidity=60., pressure=1013., wind=0., direction=0., cloud=.5, rain=0.)
+    forecast = lambda **change: best_forecast(pd.DataFrame([{**row, **change}]))[0]
+    assert forecast(**change) - forecast() == pytest.approx(more, abs=.01) and forecast() == pytest.approx(22 - .7 * 2, abs=.05)
+
+
 def test_rows_follow_each_other():
     days = weather(500, seed=2)
     assert days.date.is_monotonic_increasing and days.date.is_unique and not days.isna().any().any()
@@ -125,6 +134,7 @@ def test_same_seed_same_weather_and_the_global_random_numbers_stay():
 def test_the_temptations():
     days = weather(400, seed=1, after=True, repeats=40)
     assert len(days) == 440 and days.duplicated().sum() == 40 and days.date.is_monotonic_increasing
+    assert weather(400, seed=1, repeats=300).date.value_counts().max() == 2
     assert np.corrcoef(days.orchard, days.tomorrow)[0, 1] > .995
     assert weather(400, seed=1).equals(days.drop_duplicates(ignore_index=True).drop(columns='orchard')) # the weather itself is the same
 
