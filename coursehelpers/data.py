@@ -110,9 +110,9 @@ class _Shared(Batches):
         n = min(self.batch_size, len(self.rows) - i * self.batch_size)
         return len(range(self.rank, n, self.world)) * self.world / n
 
-# %% ../nbs/full/06_digits.ipynb #13ef862a
-class Loader(_Shared):
-    "`Batches` of views, prepared `ahead` in the background where that pays; each of several processes takes its share."
+# %% ../nbs/full/06_digits.ipynb #26b740f9
+class _Ahead(_Shared):
+    "Batches of which some are prepared in the background."
     def __init__(self, x, # x[rows] gives inputs, or a `Views`
                  y:Tensor, # targets, (n, ...)
                  rows:Tensor, # which of them, int64
@@ -124,6 +124,19 @@ class Loader(_Shared):
         super().__init__(x, y, rows, batch_size, device, shuffle, seed)
         self.ahead, self.report = ahead, []
 
+    def __iter__(self):
+        if not self.ahead: yield from super().__iter__(); return
+        epoch, start, order, waiting = self.epoch, self.skip, self.order(self.epoch), deque()
+        self.epoch, self.skip = epoch + 1, 0
+        with ThreadPoolExecutor(1) as background:
+            for i in range(start, len(self)):
+                waiting.append(background.submit(self.batch, epoch, i, order))
+                if len(waiting) > self.ahead: yield waiting.popleft().result()
+            while waiting: yield waiting.popleft().result()
+
+# %% ../nbs/full/06_digits.ipynb #1028d9f4
+class Loader(_Ahead):
+    "`Batches` of views, prepared `ahead` in the background where that pays; each of several processes takes its share. `report` names what could not be read."
     def batch(self, epoch:int, i:int, order=None): # the pass, the place in it, the pass's order where it is at hand
         "(xb, yb): exactly that batch, or this process's share of it. Pictures that cannot be read are left out and named once."
         rows, mine = self.share(epoch, i, order)
@@ -140,16 +153,6 @@ class Loader(_Shared):
         good = torch.tensor([i for i in range(len(mine)) if i not in bad], dtype=torch.long)
         if not len(good): raise DataError('no picture of a batch can be read:\n' + '\n'.join(bad.values()))
         return xb[good], mine[good]
-
-    def __iter__(self):
-        if not self.ahead: yield from super().__iter__(); return
-        epoch, start, order, waiting = self.epoch, self.skip, self.order(self.epoch), deque()
-        self.epoch, self.skip = epoch + 1, 0
-        with ThreadPoolExecutor(1) as background:
-            for i in range(start, len(self)):
-                waiting.append(background.submit(self.batch, epoch, i, order))
-                if len(waiting) > self.ahead: yield waiting.popleft().result()
-            while waiting: yield waiting.popleft().result()
 
 # %% ../nbs/full/06_digits.ipynb #669a200f
 imagenet_mean, imagenet_std = (.485, .456, .406), (.229, .224, .225)

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/tools/checks_06.ipynb #67a084d1
+# %% ../../nbs/tools/checks_06.ipynb #4a83a92f
 import random
 
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, agree_on, call, exercise
+from ..exercises import NotYet, agree, call, exercise
 
 # %% ../../nbs/tools/checks_06.ipynb #729f40a0
 def _slips(got, slips, given):
