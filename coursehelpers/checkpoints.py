@@ -145,7 +145,7 @@ def sweep(path): # a file that `write` makes
     for part in Path(path).parent.glob(f'.{Path(path).name}.*.part'):
         if time.time() - part.stat().st_mtime > 600: part.unlink(missing_ok=True)
 
-# %% ../nbs/tools/checkpoints.ipynb #ed6dcce7
+# %% ../nbs/tools/checkpoints.ipynb #8bccad38
 _kept = ('finished', 'begun', 'history', 'ends')
 
 def _stateful(learn):
@@ -156,12 +156,11 @@ def _stateful(learn):
     if learn.accelerator.scaler: yield 'scaler', learn.accelerator.scaler
     for i, c in enumerate(learn._callbacks): yield f'callback {i} {type(c).__name__}', c
 
-def _run_state(learn, epoch, batch, dice):
-    "All that a run is, before batch `batch` of epoch `epoch`."
+def _run_state(learn, epoch, batch, own):
+    "All that a run is, before batch `batch` of epoch `epoch`; `own`: what each process has of its own."
     parts = {name: part.state_dict() for name, part in _stateful(learn)}
-    numbers = {name: torch.tensor(getattr(learn, name), dtype=torch.float64) for name in ('losses', 'rates')}
     spent = time.perf_counter() - learn.clock if batch else 0.
-    return dict(epoch=epoch, batch=batch, spent=spent, dice=dice, parts=parts, **numbers, **{name: getattr(learn, name) for name in _kept})
+    return dict(epoch=epoch, batch=batch, spent=spent, parts=parts, own=own, rates=torch.tensor(learn.rates, dtype=torch.float64), **{name: getattr(learn, name) for name in _kept})
 
 def _set_run_state(learn, state):
     "Put the learner where the run was."
@@ -169,8 +168,8 @@ def _set_run_state(learn, state):
     for p, kept in learn.opt.state.items(): # a new tensor lies in memory as its parameter does, and so must a loaded one
         kept.update({k: torch.empty_like(p, dtype=v.dtype).copy_(v) for k, v in kept.items() if isinstance(v, Tensor) and v.shape == p.shape})
     for name in _kept: setattr(learn, name, state[name])
-    learn.losses, learn.rates, learn.epoch, learn.skip, learn.spent = state['losses'].tolist(), state['rates'].tolist(), state['epoch'], state['batch'], state['spent']
-    learn.dice = state['dice'][learn.accelerator.process_index % len(state['dice'])]
+    learn.dice = state['own'][learn.accelerator.process_index % len(state['own'])]
+    learn.losses, learn.rates, learn.epoch, learn.skip, learn.spent = learn.dice['losses'].tolist(), state['rates'].tolist(), state['epoch'], state['batch'], state['spent']
 
 # %% ../nbs/tools/checkpoints.ipynb #0ce553a5
 def _name(thing):
@@ -196,13 +195,13 @@ def run_plan(learn) -> dict: # a Learner whose fit has begun
                 optimiser=_name(learn.opt_func), schedule=_name(learn.schedule), loss=_name(learn.loss_func), precision=learn.precision, accumulate=learn.accumulate,
                 callbacks=[type(c).__name__ for c in learn._callbacks if c.state_dict()], **_about(learn.dls))
 
-# %% ../nbs/tools/checkpoints.ipynb #207c4498
+# %% ../nbs/tools/checkpoints.ipynb #f0710c76
 def write_run(learn, path, plan, epoch, batch, start):
     "Write the run as it stands before that batch of that epoch; `start`: where the random numbers stood before the epoch."
-    dice, tensors = [dict(epoch=start, now=random_state(learn.dls.train))], {}
-    if learn.world > 1: dice = gather_object(dice)
+    own, tensors = [dict(epoch=start, now=random_state(learn.dls.train), losses=torch.tensor(learn.losses, dtype=torch.float64))], {}
+    if learn.world > 1: own = gather_object(own)
     if not learn.accelerator.is_main_process: return
-    packed = pack(_run_state(learn, epoch, batch, dice), tensors, 'run')
+    packed = pack(_run_state(learn, epoch, batch, own), tensors, 'run')
     write(path, tensors, dict(kind='run', plan=plan, run=packed, versions=versions()))
 
 def resume_run(learn, path, plan):

@@ -254,7 +254,7 @@ class EarlyStop(Callback):
         if self.watch not in rows[-1]: raise ValueError(f'EarlyStop({self.watch!r}): no such column. There are: {", ".join(rows[-1])}.')
         if stalled([-row[self.watch] if self.higher else row[self.watch] for row in rows], self.patience): learn.stop = True
 
-# %% ../nbs/full/08_learner.ipynb #552137ce
+# %% ../nbs/full/08_learner.ipynb #4d40c61b
 class Watching:
     "What can go wrong in a batch, said in words."
     def _loss(self):
@@ -288,7 +288,7 @@ class Watching:
     def _not_finite(self, what, i):
         "What to say and do about it."
         again = f'learn.dls.train.batch({len(self.history)}, {i})' if hasattr(self.dls.train, 'batch') else 'learn.xb, learn.yb'
-        return (f'{what} in {self._where(i)} (highest learning rate {max(g["lr"] for g in self.opt.param_groups):g}). Try a rate ten times smaller; '
+        return (f'{what} in {self._where(i)} (highest learning rate {max(g.get("max_lr", g.get("initial_lr", g["lr"])) for g in self.opt.param_groups):g}). Try a rate ten times smaller; '
                 f'if it stays, look for inputs that are not finite: xb, yb = {again}; xb.isfinite().all()')
 
 # %% ../nbs/full/08_learner.ipynb #70124a7f
@@ -446,7 +446,7 @@ class Keeping:
 
 def _few(names): return ', '.join(names[:5]) + f' and {len(names) - 5} more' * (len(names) > 5)
 
-# %% ../nbs/full/08_learner.ipynb #65836923
+# %% ../nbs/full/08_learner.ipynb #20a6b7ec
 class Keeper(Callback):
     "Writes the run to its file when it is time."
     def save(self, learn, epoch, batch):
@@ -456,7 +456,7 @@ class Keeper(Callback):
         self.count, self.last = 0, time.perf_counter()
         try: write_run(learn, self.path, self.plan, epoch, batch, self.start)
         except OSError as e:
-            if not self.warned: warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last good one, if there was one.', stacklevel=2)
+            if not self.warned: warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last good one, if there was one.', RuntimeWarning, stacklevel=2)
             self.warned = True
 
     def due(self, learn):
