@@ -67,7 +67,7 @@ class _Cut:
         self.x, self.size, self.device, self.augment = p.x, size, torch.device(device), augment
         self.aspect = torch.ones(len(p)) if p.aspect is None else p.aspect
         self.mean, self.std = (torch.tensor(v).float().expand(channels) if len(v) != channels else torch.tensor(v).float() for v in (mean, std))
-        small = isinstance(p.x, Tensor) and p.x.shape[-1] <= size <= 48 # then a whole batch at once is the faster way on a CPU too
+        small = isinstance(p.x, Tensor) and p.x.shape[-1] <= size <= 32 # then a whole batch at once is the faster way on a CPU too
         self.singly = self.device.type == 'cpu' and not small and not (augment and augment.turn)
 
     def draw(self, rows:Tensor, # (b,)
