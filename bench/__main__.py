@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m bench imports slider pets`: measure, print the ratios, and write bench/RESULTS.md.
+"""`make bench`, or `python -m bench imports loader pets`: measure, print the ratios, and write bench/RESULTS.md.
 
 A part is a module here with `run()`, which gives rows: what, ours, theirs, unit, ratio (ours/theirs), target, ok (was it met), note.
 Ours and theirs take turns within one run, so the ratio means something even where the seconds do not."""
@@ -11,10 +11,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from coursehelpers.data import DataError
+from coursehelpers.files import DataError
 from coursehelpers.results import machine
 
-PARTS = ['imports', 'slider', 'pets']
+PARTS = ['imports', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---|---|---|---|\n'
 

@@ -73,8 +73,8 @@ def fastais(p, aug):
 def epoch(loader):
     "(pictures, seconds) of one pass."
     start, n = time.perf_counter(), 0
-    for xb, yb in loader: n += len(yb)
-    assert tuple(xb.shape[1:]) == (3, SIZE, SIZE)
+    for batch in loader: n += len(batch[1])
+    assert tuple(batch[0].shape[1:]) == (3, SIZE, SIZE)
     return n, time.perf_counter() - start
 
 

@@ -13,7 +13,10 @@ import warnings
 
 import torch
 
-from coursehelpers.data import DataError, few, loaders, pets
+from coursehelpers.data import loaders
+from coursehelpers.files import DataError
+from coursehelpers.pets import pets
+from coursehelpers.pictures import few
 from coursehelpers.settings import seed_everything, settings
 from coursehelpers.vision import choose_decay, find_weights, fit_linear, vision_learner
 

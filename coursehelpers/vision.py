@@ -190,7 +190,7 @@ def digit_weights(images:int|None=None, # digits to learn from; None: twice the 
                   epochs:int=5): # passes over them
     "The file of `tiny_arch` weights that learned photo_digits 0 to 4; trained now if it is not there yet, about 10 s."
     images = images or min(2 * profile().images, 4000)
-    file = settings().run.progress.parent/'weights'/f'{tiny_arch}.digits_0_4_{images}x{epochs}.safetensors'
+    file = settings().run.progress.parent/'weights'/f'{tiny_arch}.digits_0_4.v2_{images}x{epochs}.safetensors'
     if not file.exists():
         print(f'first a small net learns the digits 0 to 4 from {images} pictures; it is kept for next time')
         seed_everything(0)
@@ -362,6 +362,6 @@ def vision_learner(dls:Dls, # pictures
                    **options) -> VisionLearner: # for `Learner`: lr, metrics, ...
     "A learner for `dls` around a timm model, with the colours normalised as that model expects."
     if arch is None: arch, known = known_net(dls.pictures); weights = known if weights == 'auto' else weights
-    model = create(arch, len(dls.vocab), weights)
+    model = create(arch, len(dls.vocab), weights).to(memory_format=torch.channels_last)
     cfg = model.pretrained_cfg
     return VisionLearner(model, dls.with_(mean=cfg['mean'], std=cfg['std']), arch=arch, **options)

@@ -12,8 +12,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from coursehelpers import vision
-from coursehelpers.data import DataError, few, loaders, pets, photo_digits
-from coursehelpers.learner import error_rate
+from coursehelpers.data import loaders
+from coursehelpers.digits import photo_digits
+from coursehelpers.files import DataError
+from coursehelpers.metrics import error_rate
+from coursehelpers.pets import pets
+from coursehelpers.pictures import few
 from coursehelpers.vision import (
     check_fit,
     choose_decay,
@@ -34,7 +38,7 @@ from coursehelpers.vision import (
     vision_learner,
 )
 
-from .test_data import server  # noqa: F401, a fixture
+from .test_files import server  # noqa: F401, a fixture
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
 needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='the real photographs (../shared/data) are not here')

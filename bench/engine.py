@@ -1,0 +1,159 @@
+"""The same training three ways: this course, a plain torch + torchvision loop, and fastai. Same files, weights, picture size, batches and epochs.
+
+Run it alone on a quiet machine, with COURSEHELPERS_DATA_ROOT naming a folder that holds pets224/ and weights/:
+    python -m bench engine
+Every network weight is trained (one cycle, AdamW), on random parts of the photographs. Each run is a process of its own, from files on disk to the
+error on held-out pictures; rounds are interleaved. Memory is the highest sum over the process and its workers.
+"""
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import psutil
+
+from coursehelpers.files import DataError
+from coursehelpers.settings import settings
+from coursehelpers.vision import find_weights
+
+ARCH, SIZE, BATCH, EPOCHS, LR = 'mobilenetv2_100', 128, 32, 2, 1e-3
+
+
+def pictures():
+    "The three breeds with 200 photographs each: 480 to train on, 120 held out."
+    from dataclasses import replace
+
+    import torch
+
+    from coursehelpers.pictures import stratified, take
+
+    from .loader import photographs
+    p = photographs()
+    many = (p.y.bincount(minlength=len(p.vocab)) > 100).nonzero()[:, 0]
+    p = take(p, torch.isin(p.y, many).nonzero()[:, 0])
+    vocab, y = [p.vocab[i] for i in many], torch.searchsorted(many, p.y)
+    train, valid = stratified(y, .2)
+    return replace(p, vocab=vocab, y=y, train=train, valid=valid)
+
+
+def ours(seed):
+    "Error and seconds of each epoch."
+    from coursehelpers.augment import Augment
+    from coursehelpers.data import loaders
+    from coursehelpers.learner import Learner
+    from coursehelpers.settings import seed_everything
+    from coursehelpers.vision import vision_learner
+    seed_everything(seed)
+    learn = vision_learner(loaders(pictures(), SIZE, BATCH, 'cpu', augment=Augment((.35, 1.)), seed=seed), ARCH, lr=LR)
+    Learner.fit(learn, EPOCHS, quiet=True)
+    return learn.history[-1]['error_rate'], [row['seconds'] for row in learn.history]
+
+
+def plain(seed):
+    "The loop written by hand, with torchvision's pipeline and a worker for each core."
+    import timm
+    import torch
+    from torch.nn import functional as F
+    from torch.utils.data import DataLoader, Subset
+    from torchvision.transforms import v2
+
+    from coursehelpers.data import imagenet_mean, imagenet_std
+
+    from .loader import WORKERS, Files
+    torch.manual_seed(seed)
+    p, end = pictures(), [v2.PILToTensor(), v2.ToDtype(torch.float, scale=True), v2.Normalize(imagenet_mean, imagenet_std)]
+    varied = v2.Compose([v2.RandomResizedCrop(SIZE, (.35, 1.), antialias=True), v2.RandomHorizontalFlip(), *end])
+    middle = v2.Compose([v2.Resize(SIZE, antialias=True), v2.CenterCrop(SIZE), *end])
+    train = DataLoader(Subset(Files(p, varied), p.train.tolist()), BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True)
+    valid = DataLoader(Subset(Files(p, middle), p.valid.tolist()), BATCH, num_workers=WORKERS, persistent_workers=True)
+    model = timm.create_model(ARCH, pretrained=True, pretrained_cfg_overlay=dict(file=str(find_weights(ARCH))), num_classes=len(p.vocab), pad_type='same')
+    opt = torch.optim.AdamW(model.parameters(), lr=LR)
+    cycle, seconds = torch.optim.lr_scheduler.OneCycleLR(opt, LR, total_steps=EPOCHS * len(train)), []
+    for _ in range(EPOCHS):
+        start = time.perf_counter()
+        model.train()
+        for xb, yb in train:
+            F.cross_entropy(model(xb), yb).backward()
+            opt.step()
+            opt.zero_grad()
+            cycle.step()
+        seconds.append(time.perf_counter() - start)
+        model.eval()
+        with torch.no_grad(): wrong = sum(int((model(xb).argmax(1) != yb).sum()) for xb, yb in valid)
+    return wrong / len(p.valid), seconds
+
+
+def fastai(seed):
+    "fastai's Learner with its one cycle, its loaders and its `RandomResizedCrop`."
+    import fastai.vision.all as fv
+    import timm
+    fv.default_device(False)
+    fv.set_seed(seed)
+    p = pictures()
+    block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(p.valid.tolist()), get_y=lambda file: file.stem.rpartition('_')[0],
+                         item_tfms=[fv.RandomResizedCrop(SIZE, min_scale=.35), fv.FlipItem()], batch_tfms=[fv.Normalize.from_stats(*fv.imagenet_stats)])
+    dls = block.dataloaders(p.x, bs=BATCH, num_workers=os.cpu_count(), persistent_workers=True)
+    model = timm.create_model(ARCH, pretrained=True, pretrained_cfg_overlay=dict(file=str(find_weights(ARCH))), num_classes=len(p.vocab), pad_type='same')
+    learn = fv.Learner(dls, model, metrics=fv.error_rate, loss_func=fv.CrossEntropyLossFlat())
+    seconds, start = [], time.perf_counter()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(EPOCHS, LR)
+    seconds = [(time.perf_counter() - start) / EPOCHS] * EPOCHS # with validation, a small part of it
+    return learn.recorder.values[-1][-1], seconds
+
+
+def memory_of(process, found):
+    "Keep the highest sum of resident megabytes over the process and its children; memory that they share counts once."
+    while process.poll() is None:
+        try:
+            tree = psutil.Process(process.pid)
+            found.append(sum(p.memory_full_info().pss for p in [tree, *tree.children(recursive=True)]) / 2**20)
+        except psutil.Error: pass
+        time.sleep(.2)
+
+
+def job(who, seed):
+    "dict(error, epochs, seconds, memory) of one run in a process of its own."
+    with tempfile.TemporaryDirectory() as box:
+        env = {**os.environ, 'COURSEHELPERS_DATA_CACHE': box}
+        process = subprocess.Popen([sys.executable, '-m', 'bench.engine', who, str(seed)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+        peak = [0]
+        watch = threading.Thread(target=memory_of, args=(process, peak))
+        watch.start()
+        said = process.communicate()[0]
+        watch.join()
+    return dict(json.loads(said.splitlines()[-1]), memory=max(peak))
+
+
+def run(rounds=3):
+    "Rows for bench/RESULTS.md."
+    if not find_weights(ARCH): raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
+    found = {who: [] for who in JOBS}
+    for seed in range(rounds):
+        for who in JOBS:
+            found[who].append(job(who, seed))
+            print(seed, who, found[who][-1], flush=True)
+    middle = lambda who, key: statistics.median(r[key] for r in found[who])
+    spread = lambda who, key: f'{min(r[key] for r in found[who]):.3g} to {max(r[key] for r in found[who]):.3g}'
+    rows = []
+    for peer in ('plain', 'fastai'):
+        for what, key, unit in (('an epoch, the second', 'epoch', 's'), ('whole job, imports aside', 'seconds', 's'), ('peak memory, workers included', 'memory', 'MB')):
+            a, b = middle('ours', key), middle(peer, key)
+            rows.append(dict(what=f'{what} / {dict(plain="plain torch + torchvision", fastai="fastai")[peer]}', ours=a, theirs=b, unit=unit, ratio=a / b, target='', ok=None,
+                             note=f'{rounds} rounds: ours {spread("ours", key)}, theirs {spread(peer, key)}'))
+    error = ', '.join(f'{who} {statistics.mean(r["error"] for r in rs):.1%} ({min(r["error"] for r in rs):.1%} to {max(r["error"] for r in rs):.1%})' for who, rs in found.items())
+    rows[1]['note'] += f'; {ARCH}, {SIZE} px, 480 photographs of 3 breeds, {EPOCHS} epochs of the whole net; error on 120 held out: {error}'
+    return rows
+
+
+JOBS = dict(ours=ours, plain=plain, fastai=fastai)
+
+if __name__ == '__main__':
+    for name in ('timm', 'torchvision', 'fastai.vision.all')[:3 if sys.argv[1] == 'fastai' else 2]: importlib.import_module(name) # not part of the job
+    start = time.perf_counter()
+    error, epochs = JOBS[sys.argv[1]](int(sys.argv[2]))
+    print(json.dumps(dict(error=error, epoch=epochs[-1], seconds=time.perf_counter() - start)))
