@@ -1,1 +1,2 @@
-"Measurements against what people use today: ours and theirs in one run, given as ratios."
+"Measurements against other tools: `python -m bench`."
+import coursehelpers  # noqa: F401, before torch loads: it tells OpenMP's threads not to spin while they wait, for ours and theirs alike

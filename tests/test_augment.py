@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -84,7 +85,11 @@ def test_the_number_of_cores_changes_nothing():
 def test_torch_keeps_its_threads_and_its_random_numbers():
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     on_cpu(smooth(8, 32), torch.arange(8), draw(Augment(), torch.ones(8), generator()), 16, MEAN, STD)
-    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
+    found = []
+    other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert found == [threads] == [torch.get_num_threads()] and torch.equal(torch.get_rng_state(), state)
 
 
 def test_an_exception_in_a_thread_comes_back():

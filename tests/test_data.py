@@ -53,6 +53,13 @@ def test_a_batch_does_not_depend_on_what_was_drawn_before():
     assert not torch.equal(passes[0][0][0], passes[1][0][0]) and not torch.equal(passes[0][0][0], small(seed=2).train.batch(0, 0)[0])
 
 
+def test_a_picture_looks_different_in_each_epoch():
+    dls = small()
+    dls.train.shuffle = False
+    (a, ya), (b, yb) = dls.train.batch(0, 0), dls.train.batch(1, 0)
+    assert torch.equal(ya, yb) and all(not torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
 def test_a_pass_can_be_taken_up_in_the_middle():
     dls, other = small(), small()
     for _ in range(2): whole = list(dls.train)
