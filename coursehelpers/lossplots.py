@@ -35,7 +35,7 @@ def losses_figure(learn): # anything with `losses` (a batch each), `ends` (how m
     held = f'; held out {rows[-1][1]:.3f} after epoch {len(rows)}' if rows else ''
     return fig, f'Loss over {len(learn.losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}{held}.'
 
-# %% ../nbs/tools/lossplots.ipynb #d2eddf8a
+# %% ../nbs/tools/lossplots.ipynb #9d7ccb37
 def search_figure(rates, losses, lr): # tried; the loss at each; the one suggested
     "(figure, what it shows) of a search for a learning rate."
     fig, ax = figure(5, 2.6)
@@ -43,7 +43,7 @@ def search_figure(rates, losses, lr): # tried; the loss at each; the one suggest
     ax.plot(rates, losses, color=COLOURS['sky'], lw=.7, label='each batch')
     ax.plot(rates, mean, color=COLOURS['blue'], label='smoothed')
     ax.axvline(lr, color=COLOURS['vermillion'], ls='--', label=f'suggested: {lr:.1e}')
-    ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(.9 * min(mean), 1.1 * max(mean[0], 2 * min(mean))))
+    ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(min(losses) - .05 * mean[0], mean[0] + .5 * (mean[0] - min(mean)) + .1 * mean[0]))
     ax.legend(frameon=False)
     return fig, f'Loss at {len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}: lowest near {10 * lr:.1e}, beyond it the loss rises. Suggested: {lr:.1e}.'
 

@@ -186,6 +186,15 @@ def test_lr_find_leaves_no_trace():
     assert learn.model[0].weight.grad.sum() == learn.model[0].weight.numel() and not learn.model[1].training and learn.model[0].bias.grad is None
 
 
+def test_lr_find_puts_all_the_dice_back():
+    "Dropout and a torch loader draw from the process's random numbers, a generator from its own."
+    data, own = TensorDataset(torch.randn(30, 4), torch.randint(3, (30,))), torch.Generator().manual_seed(1)
+    learn = Learner(nn.Sequential(nn.Dropout(.5), linear()), Dls.of(DataLoader(data, 8, shuffle=True, generator=own), DataLoader(data, 8, shuffle=True)))
+    dice = torch.get_rng_state(), own.get_state()
+    learn.lr_find(steps=10, quiet=True)
+    assert torch.equal(torch.get_rng_state(), dice[0]) and torch.equal(own.get_state(), dice[1])
+
+
 def test_a_fit_after_lr_find_is_the_fit_without_it():
     models = []
     for search in (True, False):
@@ -204,6 +213,14 @@ def test_callbacks_are_told_in_order():
     batch = ['before_batch', 'after_loss', 'before_step', 'after_batch']
     assert [e for e, name in heard if name == 'early'] == ['before_fit', 'before_epoch', *batch * 2, 'after_epoch', 'after_fit']
     assert [name for _, name in heard] == ['early', 'late'] * (len(heard) // 2)
+
+
+def test_stop_in_the_middle_of_an_epoch():
+    class Enough(Callback):
+        def after_batch(self, learn): learn.stop = learn.epoch == 1 and learn.batch == 2
+    learn = Learner(linear(), points(), lr=.05)
+    learn.fit(3, quiet=True, callbacks=[Enough()])
+    assert len(learn.losses) == 5 + 3 and len(learn.history) == 1 and learn.finished
 
 
 def test_early_stop():

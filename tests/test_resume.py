@@ -135,11 +135,20 @@ def test_from_every_place(tmp_path, kind):
     n = len(reference.dls.train)
     for after in (1, 2, 3, n - 1, n, n + 1, 2 * n + 3):
         path = tmp_path/f'{after}.safetensors'
-        crash(path, after, kind, every=2)
+        crash(path, after, kind, every=1)
         learn = make(kind)
         torch.rand(after) # the new process may have drawn other numbers
-        learn.fit(3, quiet=True, checkpoint=path, every=2, callbacks=[Die(0)])
+        learn.fit(3, quiet=True, checkpoint=path, every=1, callbacks=[Die(0)])
         assert same(result_of(learn), result_of(reference)), f'{kind}, after {after} batches'
+
+
+def test_what_is_loaded_lies_in_memory_as_it_did(tmp_path):
+    "Channels-last weights have channels-last averages: another layout may round otherwise."
+    crash(tmp_path/'run.safetensors', 5, every=2)
+    learn = make()
+    with pytest.raises(KeyboardInterrupt): learn.fit(3, quiet=True, checkpoint=tmp_path/'run.safetensors', callbacks=[Die(1)])
+    conv = learn.model[0].weight
+    assert conv.stride() == learn.opt.state[conv]['exp_avg'].stride() != conv.contiguous().stride()
 
 
 def test_in_the_same_notebook_after_an_interrupt(tmp_path):
