@@ -6,6 +6,7 @@ Each loader gives normalised batches of 64 with a random part of each picture (3
 worker process for each core, which they keep from epoch to epoch. Rounds are interleaved; seconds are for one epoch over all photographs.
 """
 import contextlib
+import gc
 import io
 import os
 import statistics
@@ -19,11 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from coursehelpers.augment import Augment
-from coursehelpers.cache import cached
+from coursehelpers.cache import cached, clear_cache
 from coursehelpers.data import imagenet_mean, imagenet_std, loaders
 from coursehelpers.files import DataError
 from coursehelpers.pets import find_pets
-from coursehelpers.pictures import Pictures, read_picture, stratified
+from coursehelpers.pictures import Pictures, few, read_picture, stratified, take
 from coursehelpers.settings import settings
 
 SIZE, BATCH, SCALE = 160, 64, (.35, 1.)
@@ -96,12 +97,14 @@ def measure(makers, p, rounds):
     "{name: (first epoch in s, [pictures/s of the later epochs])}, interleaved."
     made, first, rates = {}, {}, {name: [] for name in makers}
     for name, make in makers.items():
+        time.sleep(1)
         start = time.perf_counter()
         made[name] = make(p)
         epoch(made[name])
         first[name] = time.perf_counter() - start
     for _ in range(rounds):
         for name, loader in made.items():
+            time.sleep(1) # until the workers of the one before are gone
             n, seconds = epoch(loader)
             rates[name].append(n / seconds)
             print(f'{name}: {rates[name][-1]:.0f} pictures/s', flush=True)
@@ -116,6 +119,10 @@ def run(rounds=5):
         os.environ['COURSEHELPERS_DATA_CACHE'] = box
         import fastai.vision.all  # noqa: F401, so that no first epoch pays for the import
         names = {'ours': ours, 'torchvision': torchvisions, 'fastai RandomResizedCrop': lambda p: fastais(p, False), 'fastai aug_transforms': lambda p: fastais(p, True)}
+        for warm in (lambda: ours(take(p, few(p, 2).train)), lambda: next(iter(torchvisions(take(p, few(p, 2).train))))): warm() # what a process does only once is in nobody's epoch
+        clear_cache()
+        gc.collect()
+        gc.freeze() # the hundred thousands of objects of the imported libraries are not searched for garbage within somebody's epoch
         found = measure(names, p, rounds)
     decode, plain, one = decode_rates(p)
     rate = {name: statistics.median(rates) for name, (_, rates) in found.items()}

@@ -30,18 +30,16 @@ def make(home, start, stop):
 
 
 JOB = '''
-import json, resource, sys, time
+import json, sys, time
 import torch
 from torch import nn
 from coursehelpers.cache import cached
 from coursehelpers.data import Dls
 from coursehelpers.learner import Learner
-from coursehelpers.pictures import folder, few
+from coursehelpers.pictures import folder, take
 n, size = int(sys.argv[2]), int(sys.argv[3])
 start = time.perf_counter()
 p = folder(sys.argv[1], part=.01)
-from dataclasses import replace
-from coursehelpers.pictures import take
 p = cached(take(p, torch.randperm(len(p), generator=torch.Generator().manual_seed(0))[:n]), size, 'disk')
 built = time.perf_counter() - start
 dls = Dls(p, size, 64, 'cpu')
@@ -55,7 +53,8 @@ learn = Learner(model, dls)
 start = time.perf_counter()
 learn.fit(1, quiet=True)
 print(json.dumps(dict(built=built, each=min(seconds[1:]) / len(dls.train.rows), trained=time.perf_counter() - start,
-                      peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, loss=learn.history[-1]['train_loss'])))
+                      peak=int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024, # getrusage would count what the parent had, too
+                      loss=learn.history[-1]['train_loss'])))
 '''
 
 

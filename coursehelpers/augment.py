@@ -73,14 +73,14 @@ def each(f, # function of an int
     k = 2 * cores() # two shares a core: one that is slow does not keep the others waiting
     list(_pool(os.getpid()).map(lambda share: [f(i) for i in share], [range(i, n, k) for i in range(min(k, n))]))
 
-# %% ../nbs/tools/augment.ipynb #17e86bf8
+# %% ../nbs/tools/augment.ipynb #9a47c8c6
 def _cut(x, view, size):
     "The upright part of one picture, uint8 (c, S, S), that `view` names: uint8 (c, size, size)."
     left, top, w, h = (round(v * x.shape[-1]) for v in view[:4])
     w, h = max(w, 1), max(h, 1)
-    part = x[:, min(top, x.shape[1] - h):, min(left, x.shape[2] - w):][:, :h, :w]
-    if part.shape[1:] != (size, size): part = F.interpolate(part[None], size=(size, size), mode='bicubic', antialias=True)[0]
-    return part.flip(-1) if view[4] else part
+    part = x[None, :, min(top, x.shape[1] - h):, min(left, x.shape[2] - w):][:, :, :h, :w].clone(memory_format=torch.channels_last) # the layout that is quick to resize
+    if part.shape[2:] != (size, size): part = F.interpolate(part, size=(size, size), mode='bicubic', antialias=True)
+    return part[0].flip(-1) if view[4] else part[0]
 
 def on_cpu(x, # pictures by x[row]: uint8 (c, S, S)
            rows:Tensor, # which, (b,)
@@ -89,14 +89,14 @@ def on_cpu(x, # pictures by x[row]: uint8 (c, S, S)
            mean:Tensor, # of each channel, between 0 and 1
            std:Tensor): # of each channel
     "(views of these pictures, float (b, c, size, size), normalised; {place: why} of those that could not be read)."
-    table, scale, shift = views.tolist(), (1 / 255 / std).repeat(size), (-mean / std).repeat(size)
+    rows, table, scale, shift = rows.tolist(), views.tolist(), (1 / 255 / std).repeat(size), (-mean / std).repeat(size)
     with torch.inference_mode(False): out = torch.empty(len(rows), size, size * len(mean)) # a row of pixels with its channels beside each other
     bad = {}
     def one(i):
         try: part = _cut(x[rows[i]], table[i], size)
         except DataError as e: bad[i] = str(e); return
-        gain, offset = table[i][6:]
-        torch.add(out[i].copy_(part.permute(1, 2, 0).reshape(size, -1)).mul_(scale * gain), shift + scale * 255 * offset, out=out[i])
+        (gain, offset), bytes_ = table[i][6:], out[i].copy_(part.permute(1, 2, 0).reshape(size, -1))
+        torch.addcmul(shift + scale * 255 * offset if offset else shift, bytes_, scale * gain if gain != 1 else scale, out=bytes_)
     each(one, len(rows))
     return out.view(len(rows), size, size, -1).permute(0, 3, 1, 2), bad # channels-last in memory: convolutions like that
 

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['Damaged', 'Mapped', 'Streamed', 'cached', 'cache_size', 'clear_cache']
 
-# %% ../nbs/tools/cache.ipynb #2c8f075e
+# %% ../nbs/tools/cache.ipynb #1f5ee3e4
 import hashlib
 import json
 import mmap
 import os
 import shutil
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -50,16 +51,16 @@ def _keys(paths, memo):
     memo.update({str(p): [s, k] for p, s, k in zip(paths, stats, keys) if k})
     return keys
 
-# %% ../nbs/tools/cache.ipynb #d68cbafa
-_pack_bytes = 256 * 2**20
+# %% ../nbs/tools/cache.ipynb #5585cf6f
+_pack_bytes = 32 * 2**20
 
 def _decode(paths, size):
-    "(uint8 (n, size, size, 3), [(aspect, `Problem` or None, could it be read?)]) of these files."
+    "(uint8 (n, size, size, 3), [(aspect, checksum, what was wrong or None, could it be read?)]) of these files."
     x, facts = np.zeros((len(paths), size, size, 3), np.uint8), [None] * len(paths)
     def one(i):
         pixels, aspect, problem = read_picture(paths[i], size)
         if pixels is not None: x[i] = pixels
-        facts[i] = (aspect, problem, pixels is not None)
+        facts[i] = aspect, zlib.crc32(x[i].data), problem and problem.what, pixels is not None
     each(one, len(paths))
     return x, facts
 
@@ -67,8 +68,7 @@ def _write(home, keys, x, facts):
     "A new pack in the folder `home`. Give its entries: {key: [file, row, aspect, checksum, what was wrong, used]}."
     name = hashlib.blake2b(''.join(keys).encode(), digest_size=8).hexdigest() + '.u8'
     with whole(home/name, sync=False) as part, open(part, 'wb') as f: f.write(x.data) # not mapped: a full disk must be an error here, not a crash
-    entries = {k: [name, i, aspect, zlib.crc32(x[i].data), problem and problem.what, used]
-               for i, (k, (aspect, problem, used)) in enumerate(zip(keys, facts))}
+    entries = {k: [name, i, *fact] for i, (k, fact) in enumerate(zip(keys, facts))}
     with whole((home/name).with_suffix('.json'), sync=False) as part: part.write_text(json.dumps(entries))
     return entries
 
@@ -89,9 +89,14 @@ def _remove(pack, why):
     print(f'cache: {pack.name} is damaged ({why}). It is removed; its pictures are decoded again.')
     for file in (pack.with_suffix('.json'), pack): file.unlink(missing_ok=True)
 
-# %% ../nbs/tools/cache.ipynb #4f071005
+# %% ../nbs/tools/cache.ipynb #bf2af4f4
 class Damaged(OSError):
     "A pack of the cache whose bytes are not those that were written. Nothing is lost: they can be made again."
+
+def _rotten(pack, row):
+    "Take the pack away and say so."
+    _remove(pack, f'the checksum of picture {row} is wrong')
+    raise Damaged(f'{pack}: it was damaged and is removed. Make the loaders again: its pictures are decoded anew, from your own files.')
 
 class Mapped:
     "Pictures in packs on disk: x[row] is uint8 (3, size, size), x[rows] is (b, 3, size, size). Each is checked when it is first read."
@@ -118,10 +123,7 @@ class Mapped:
 
     def _check(self, row, pixels):
         "Compare with the checksum, once for each picture."
-        if zlib.crc32(pixels.data) != self._sums[row]:
-            pack = Path(self._packs[self._where[row][0]].filename)
-            _remove(pack, f'the checksum of picture {row} is wrong')
-            raise Damaged(f'{pack}: it was damaged and is removed. Make the loaders again: its pictures are decoded anew, from your own files.')
+        if zlib.crc32(pixels.data) != self._sums[row]: _rotten(Path(self._packs[self._where[row][0]].filename), row)
         self._fresh[row] = False
 
     def _touch(self, pack):
@@ -155,7 +157,7 @@ def _streamed(p, size):
     if not len(rows): raise DataError(f'{p.name}: none of {len(found)} files is a picture.\n{tell(report)}')
     return replace(take(p, rows), x=Streamed([p.x[i] for i in rows], size), aspect=torch.tensor([found[i][0] for i in rows]), report=report)
 
-# %% ../nbs/tools/cache.ipynb #68006351
+# %% ../nbs/tools/cache.ipynb #aad9b0c3
 def _home(size):
     "The folder for pictures of that size."
     return Path(settings().data.cache)/f'v1-{size}px'
@@ -186,9 +188,13 @@ def _build(paths, size, home):
         known = _entries(home, size)
         new = list({k: p for p, k in zip(paths, keys) if k and k not in known}.items())
         each_time = max(1, min(_pack_bytes // (size * size * 3), len(new)))
-        for i in tqdm(range(0, len(new), each_time), 'decoding', disable=len(new) <= each_time, leave=False):
-            part = new[i:i + each_time]
-            known |= _write(home, [k for k, _ in part], *_decode([p for _, p in part], size))
+        with ThreadPoolExecutor(1) as writer: # one pack is written while the next is decoded
+            jobs = []
+            for i in tqdm(range(0, len(new), each_time), 'decoding', disable=len(new) <= 20 * each_time, leave=False):
+                keys_, files = zip(*new[i:i + each_time])
+                jobs.append(writer.submit(_write, home, keys_, *_decode(files, size)))
+                if len(jobs) > 1: known |= jobs.pop(0).result()
+            for job in jobs: known |= job.result()
     if new or len(memo) != before: _remember(_memo(paths), memo)
     return [known.get(k) for k in keys]
 
@@ -198,7 +204,7 @@ def _remember(file, memo):
         with whole(file) as part: part.write_text(json.dumps(memo))
     except OSError: pass
 
-# %% ../nbs/tools/cache.ipynb #b1d9751d
+# %% ../nbs/tools/cache.ipynb #a938f727
 def _problems(paths, entries):
     "The `Problem`s among the files."
     gone = lambda p: Problem(str(p), 'no such file', False)
@@ -206,10 +212,13 @@ def _problems(paths, entries):
 
 def _in_memory(home, size, entries):
     "The pictures as one tensor, every checksum compared; it stays channels-last in memory."
-    mapped = Mapped(home, size, entries)
-    x = torch.empty(len(entries), size, size, 3, dtype=torch.uint8)
-    each(lambda i: x[i].copy_(mapped[i].permute(1, 2, 0)), len(entries))
-    return x.permute(0, 3, 1, 2)
+    x = np.empty((len(entries), size, size, 3), np.uint8)
+    def one(i):
+        name, row, _, checksum = entries[i][:4]
+        with open(home/name, 'rb', buffering=0) as f: f.seek(row * x[i].nbytes); f.readinto(x[i].data)
+        if zlib.crc32(x[i].data) != checksum: _rotten(home/name, i)
+    each(one, len(entries))
+    return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 def _place(n, size):
     "memory, disk or stream: the first that has room for n pictures. (Room on the disk: a tenth is left free.)"
@@ -252,7 +261,7 @@ def _without_disk(p, size, why):
         "Free some space, set [data] cache in settings.ini to a folder with room, or use keep='stream'. Your pictures were not touched.") from None
     print(f'{settings().data.cache}: the cache cannot be written ({why}); the pictures stay in memory for this time')
     x, facts = _decode(p.x, size)
-    entries = [[None, i, aspect, 0, problem and problem.what, used] for i, (aspect, problem, used) in enumerate(facts)]
+    entries = [[None, i, *fact] for i, fact in enumerate(facts)]
     return _filled(p, entries, lambda some: torch.from_numpy(x[[e[1] for e in some]]).permute(0, 3, 1, 2))
 
 # %% ../nbs/tools/cache.ipynb #7dcb2c85

@@ -62,15 +62,15 @@ def tell(report:list) -> str: # of `Problem`
     lines = [f'  {"converted" if p.used else "left out"}: {Path(p.file).name}: {p.what}' for p in sorted(report, key=lambda p: p.used)]
     return '\n'.join([f'{sum(not p.used for p in report)} files left out, {sum(p.used for p in report)} converted', *lines])
 
-# %% ../nbs/tools/pictures.ipynb #54e54c0b
+# %% ../nbs/tools/pictures.ipynb #803b61e5
 def _rgb(im):
     "`im` upright and in RGB, whatever mode it came in."
-    im = ImageOps.exif_transpose(im)
+    if im.getexif().get(0x0112, 1) != 1: im = ImageOps.exif_transpose(im)
     if im.mode.startswith('I'): im = Image.fromarray((np.asarray(im) // 257).astype('uint8')) # 16 bits a pixel
     if im.mode == 'P': im = im.convert('RGBA')
     return im if im.mode == 'RGB' else im.convert('RGB')
 
-# %% ../nbs/tools/pictures.ipynb #dba8a9b8
+# %% ../nbs/tools/pictures.ipynb #c3fc6266
 _longest = 2. # the most that a picture is squeezed
 
 def _aspect(im):
@@ -82,7 +82,7 @@ def _square(im, size):
     "The pixels of `im` squeezed into a square, uint8 (size, size, 3)."
     w, h = im.size
     left, top = (max(0, round(a - _longest * b) // 2) for a, b in ((w, h), (h, w)))
-    x = torch.from_numpy(np.array(im)[top:h - top, left:w - left]).permute(2, 0, 1)[None]
+    x = torch.from_numpy(np.array(im)[top:h - top, left:w - left])[None].permute(0, 3, 1, 2) # channels-last: the layout that is quick to resize
     if x.shape[2:] != (size, size): x = F.interpolate(x, size=(size, size), mode='bicubic', antialias=True)
     return np.ascontiguousarray(x[0].permute(1, 2, 0).numpy())
 
