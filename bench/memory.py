@@ -1,4 +1,4 @@
-"""Sets that do not fit into memory: 200,000 pictures trained through a memory-mapped cache, and the cost of one picture as sets grow.
+"""Sets that do not fit into memory: 200,000 pictures trained from the cache on disk, and the cost of one picture as sets grow.
 
     python -m bench memory
 The pictures (64 px, JPEG) are made for the test, in a temporary folder: 3.5 GB of disk are needed. Each set is trained on in a process of its own.
@@ -78,6 +78,6 @@ def run():
     cost = ', '.join(f'{n:,}: {1e6 * f["each"]:.0f} µs' for n, f in found.items())
     peaks = ', '.join(f'{n:,}: {f["peak"]:.0f} MB' for n, f in found.items())
     return [dict(what='peak resident memory, 200,000 pictures', ours=big['peak'] / 1000, theirs=None, unit='GB', ratio=None, target='under 1.5 GB', ok=big['peak'] < 1500,
-                 note=f'{SIZES[-1] * PX * PX * 3 / 1e9:.1f} GB of pixels, mapped; decoded in {big["built"]:.0f} s, an epoch of a small CNN in {big["trained"]:.0f} s; {peaks}'),
+                 note=f'{SIZES[-1] * PX * PX * 3 / 1e9:.1f} GB of pixels on disk; decoded in {big["built"]:.0f} s, an epoch of a small CNN in {big["trained"]:.0f} s; {peaks}'),
             dict(what='cost of a picture, 200,000 / 2,000', ours=1e6 * big['each'], theirs=1e6 * small['each'], unit='µs', ratio=big['each'] / small['each'], target='flat: at most 1.2',
                  ok=big['each'] <= 1.2 * small['each'], note=f'random part of each, mirrored or not, later epochs; {cost}')]

@@ -21,6 +21,7 @@ from .pets import find_pets, pets
 from .pictures import Pictures, few, folder, tell
 from .settings import device as best_device
 from .settings import profile
+from .tables import pydoc, titanic, titanic_kaggle, weather
 
 # %% ../nbs/full/06_digits.ipynb #95a88099
 def generator(*numbers) -> torch.Generator: # whole numbers from 0
@@ -188,7 +189,7 @@ def loaders(pictures:Pictures, # files or decoded
             size:int|None=None, # pixels; None: as they lie in memory, or the profile's for files
             batch_size:int|None=None, # None: the profile's
             device=None, # None: the best there is
-            keep:str='auto', # decoded pictures: memory, disk (mapped) or stream (decoded anew each time)
+            keep:str='auto', # decoded pictures: memory, disk (read where they lie) or stream (decoded anew each time)
             **options): # augment (True, False or an `Augment`), seed, mean, std
     "`Dls` for these pictures: decodes files once, tells what was wrong with them, and stops if a split cannot be used."
     files = isinstance(pictures.x, list)
@@ -211,15 +212,17 @@ def _usable(p):
     if len(p.y[p.valid].unique()) < 2 < len(p): print(f'{p.name}: all {len(p.valid)} held-out pictures are {p.vocab[int(p.y[p.valid][0])]!r}; an error on them says little')
 
 # %% ../nbs/full/06_digits.ipynb #6da2c387
-def load(name:str='auto', # auto, digits, photo_digits, pets, or the path of your own folder
+def load(name:str='auto', # auto, digits, photo_digits, pets, the path of your own folder; titanic, titanic_kaggle, weather, pydoc
          each:int|None=None, # training pictures a label, at most; None: 7 digits, or what the profile allows
          seed:int=0): # which ones, where there is a choice
-    "`Pictures` by name. auto: pets where they are present, else photo_digits 5 to 9. At most as many as the profile says."
+    "`Pictures` by name; of the last four a table or a text. auto: pets where they are present, else photo_digits 5 to 9. At most as many as the profile says."
+    tables = dict(titanic=titanic, titanic_kaggle=titanic_kaggle, weather=lambda: weather(seed=seed), pydoc=pydoc)
+    if name in tables: return tables[name]()
     if name == 'auto': name = 'pets' if find_pets() else 'photo_digits'
     if name == 'digits': return digits(seed=seed) if each is None else few(digits(seed=seed), each, seed=seed)
     if name == 'photo_digits': found, each = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8), each or 7
     elif name == 'pets': found = pets()
     elif Path(name).expanduser().is_dir(): found = folder(name, seed=seed)
-    else: raise DataError(f'there is no data set or folder {name!r}. Known: auto, digits, photo_digits, pets, or the path of a folder.')
+    else: raise DataError(f'there is no data set or folder {name!r}. Known: auto, digits, photo_digits, pets, titanic, titanic_kaggle, weather, pydoc, or the path of a folder.')
     most = profile().images
     return few(found, each or max(1, most // len(found.vocab)), most, seed)

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from coursehelpers import cache, pictures
-from coursehelpers.cache import Damaged, Mapped, Streamed, cache_size, cached, clear_cache
+from coursehelpers.augment import each
+from coursehelpers.cache import Damaged, OnDisk, Streamed, cache_size, cached, clear_cache
 from coursehelpers.data import loaders
 from coursehelpers.files import DataError
 from coursehelpers.pictures import folder
@@ -54,7 +55,7 @@ def packs(home): return sorted(home.glob('v1-*px/*.u8'))
 
 # ---- once
 
-@pytest.mark.parametrize('keep, kind', [('memory', torch.Tensor), ('disk', Mapped), ('stream', Streamed)])
+@pytest.mark.parametrize('keep, kind', [('memory', torch.Tensor), ('disk', OnDisk), ('stream', Streamed)])
 def test_three_ways_one_content(home, photos, keep, kind):
     p, plain = cached(folder(photos), 24, keep), cached(folder(photos), 24, 'memory')
     assert isinstance(p.x, kind) and p.x.shape == (12, 3, 24, 24) and torch.equal(p.aspect, plain.aspect)
@@ -126,7 +127,7 @@ def test_the_limit_in_settings_decides(home, photos, monkeypatch):
     assert isinstance(cached(folder(photos), 24).x, torch.Tensor)
     big = make(photos.parent/'big', 2)
     monkeypatch.setenv('COURSEHELPERS_DATA_MEMORY', '1') # megabyte: two pictures of 500 pixels are 1.5
-    assert isinstance(cached(folder(big), 500).x, Mapped)
+    assert isinstance(cached(folder(big), 500).x, OnDisk)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10, 10, 1_000_000))
     assert isinstance(cached(folder(big), 600).x, Streamed)
 
@@ -142,10 +143,15 @@ def test_cleared(home, photos, reads):
     assert cache_size() == 0 and len(cached(folder(photos), 24)) == 12 and len(reads) == 24
 
 
-def test_mapped_pages_are_handed_back(home, photos, monkeypatch):
-    monkeypatch.setattr(Mapped, '_hand_back', 5)
-    x, plain = cached(folder(photos), 24, 'disk').x, cached(folder(photos), 24).x
-    assert all(torch.equal(x[i], plain[i]) for _ in range(3) for i in range(12))
+def test_many_threads_read_the_right_pictures(home, photos):
+    x, plain, wrong = cached(folder(photos), 24, 'disk').x, cached(folder(photos), 24).x, []
+    each(lambda i: wrong.append(i) if not torch.equal(x[i % 12], plain[i % 12]) else None, 2000)
+    assert not wrong
+
+
+def test_without_preadv_it_is_read_all_the_same(home, photos, monkeypatch):
+    monkeypatch.delattr(os, 'preadv')
+    assert torch.equal(cached(folder(photos), 24, 'disk').x[:], cached(folder(photos), 24).x)
 
 
 # ---- trouble
@@ -200,6 +206,13 @@ def test_one_wrong_bit_is_found_when_it_is_first_read(home, photos):
     assert cached(folder(photos), 24, 'disk').x[5].shape == (3, 24, 24)
 
 
+def test_a_pack_that_is_cut_off_while_it_is_open(home, photos):
+    x = cached(folder(photos), 24, 'disk').x
+    os.truncate(packs(home)[0], 5 * 24 * 24 * 3 + 9)
+    assert x[4].shape == (3, 24, 24)
+    with pytest.raises(Damaged, match='Make the loaders again'): x[5]
+
+
 def test_a_damaged_memory_of_hashes_only_costs_time(home, photos, reads):
     cached(folder(photos), 24)
     for memo in home.glob('seen/*.json'): memo.write_text('{"half')
@@ -210,6 +223,7 @@ def test_a_damaged_memory_of_hashes_only_costs_time(home, photos, reads):
 BUILD = '''
 import sys, time
 from coursehelpers import cache, pictures
+from coursehelpers.augment import each
 slow, reads = float(sys.argv[2]), []
 read = pictures.read_picture
 cache.read_picture = lambda file, size: (reads.append(file), time.sleep(slow), read(file, size))[2]

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from coursehelpers.augment import Augment
-from coursehelpers.cache import Mapped, Streamed
+from coursehelpers.cache import OnDisk, Streamed
 from coursehelpers.data import Dls, Loader, load, loaders
 from coursehelpers.digits import digits, photo_digits
 from coursehelpers.files import DataError
@@ -41,7 +41,7 @@ def small(**options): return loaders(photo_digits(90, 16, valid=.3), batch_size=
 @pytest.mark.parametrize('keep', ['memory', 'disk', 'stream'])
 def test_the_same_batches_wherever_they_are_kept(photos, keep):
     dls, plain = (loaders(folder(photos), 24, 6, 'cpu', k, seed=3) for k in (keep, 'memory'))
-    assert isinstance(dls.pictures.x, dict(memory=torch.Tensor, disk=Mapped, stream=Streamed)[keep])
+    assert isinstance(dls.pictures.x, dict(memory=torch.Tensor, disk=OnDisk, stream=Streamed)[keep])
     for (xb, yb), (xc, yc) in zip([*dls.train, *dls.valid], [*plain.train, *plain.valid], strict=True): assert torch.equal(xb, xc) and torch.equal(yb, yc)
 
 
