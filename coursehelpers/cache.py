@@ -155,7 +155,7 @@ def _streamed(p, size):
     if not len(rows): raise DataError(f'{p.name}: none of {len(found)} files is a picture.\n{tell(report)}')
     return replace(take(p, rows), x=Streamed([p.x[i] for i in rows], size), aspect=torch.tensor([found[i][0] for i in rows]), report=report)
 
-# %% ../nbs/tools/cache.ipynb #aad9b0c3
+# %% ../nbs/tools/cache.ipynb #af5ddfe3
 def _home(size):
     "The folder for pictures of that size."
     return Path(settings().data.cache)/f'v1-{size}px'
@@ -185,7 +185,7 @@ def _build(paths, size, home):
     with _lock(home):
         known = _entries(home, size)
         new = list({k: p for p, k in zip(paths, keys) if k and k not in known}.items())
-        each_time = max(1, min(_pack_bytes // (size * size * 3), len(new)))
+        each_time = max(1, min(_pack_bytes // (size * size * 3), len(new)), len(new) // 250) # not more packs than a process may have open
         with ThreadPoolExecutor(1) as writer: # one pack is written while the next is decoded
             jobs = []
             for i in tqdm(range(0, len(new), each_time), 'decoding', disable=len(new) <= 20 * each_time, leave=False):

@@ -121,6 +121,12 @@ def test_the_same_bytes_under_an_honest_name_are_not_reported(home, photos):
     assert len(p) == 14 and [Path(q.file).name for q in p.report] == ['odd.jpg']
 
 
+def test_never_more_packs_than_can_be_open(home, photos, monkeypatch):
+    monkeypatch.setattr(cache, '_pack_bytes', 1)
+    many = make(photos.parent/'many', 600, 8)
+    assert len(cached(folder(many), 8, 'disk')) == 600 and len(packs(home)) == 300
+
+
 # ---- where it is kept
 
 def test_the_limit_in_settings_decides(home, photos, monkeypatch):
