@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Augment', 'centre', 'draw', 'cores', 'each', 'on_cpu', 'on_device']
 
-# %% ../nbs/tools/augment.ipynb #f58a9e04
+# %% ../nbs/tools/augment.ipynb #717b8449
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,7 +52,7 @@ def draw(how:Augment, # what may vary
     offset = (1 - gain) / 2 + uniform(-1, 1, b) * how.light / 2 # contrast around middle grey, then brightness
     return torch.stack([left, top, w, h, mirror, turn, gain, offset], 1)
 
-# %% ../nbs/tools/augment.ipynb #a53dc584
+# %% ../nbs/tools/augment.ipynb #803a0ec4
 def cores() -> int:
     "Processor cores that this process may use, shared fairly between the processes that torchrun started here."
     here = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
@@ -71,7 +71,9 @@ def each(f, # function of an int
          n:int): # it is called for 0 to n - 1
     "Call `f` for every number below `n`, on all cores. The first exception comes back."
     k = 2 * cores() # two shares a core: one that is slow does not keep the others waiting
-    list(_pool(os.getpid()).map(lambda share: [f(i) for i in share], [range(i, n, k) for i in range(min(k, n))]))
+    shares = [_pool(os.getpid()).submit(lambda share: [f(i) for i in share], range(i, n, k)) for i in range(min(k, n))]
+    wait(shares) # nobody works on when the exception is out
+    for share in shares: share.result()
 
 # %% ../nbs/tools/augment.ipynb #9a47c8c6
 def _cut(x, view, size):

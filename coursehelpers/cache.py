@@ -202,7 +202,7 @@ def _remember(file, memo):
         with whole(file) as part: part.write_text(json.dumps(memo))
     except OSError: pass
 
-# %% ../nbs/tools/cache.ipynb #3ac10367
+# %% ../nbs/tools/cache.ipynb #babf369e
 def _problems(paths, entries):
     "The `Problem`s among the files."
     gone = lambda p: Problem(str(p), 'no such file', False)
@@ -213,7 +213,9 @@ def _in_memory(home, size, entries):
     x = np.empty((len(entries), size, size, 3), np.uint8)
     def one(i):
         name, row, _, checksum = entries[i][:4]
-        with open(home/name, 'rb', buffering=0) as f: f.seek(row * x[i].nbytes); f.readinto(x[i].data)
+        try:
+            with open(home/name, 'rb', buffering=0) as f: f.seek(row * x[i].nbytes); f.readinto(x[i].data)
+        except FileNotFoundError: raise Damaged(f'{home/name}: removed while it was read') from None # another thread found it damaged
         if zlib.crc32(x[i].data) != checksum: _rotten(home/name, i)
     each(one, len(entries))
     return torch.from_numpy(x).permute(0, 3, 1, 2)
