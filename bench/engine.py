@@ -19,7 +19,7 @@ import psutil
 
 from coursehelpers.files import DataError
 from coursehelpers.settings import settings
-from coursehelpers.vision import find_weights
+from coursehelpers.vision import create, find_weights
 
 ARCH, SIZE, BATCH, EPOCHS, LR = 'mobilenetv2_100', 128, 32, 2, 1e-3
 
@@ -56,7 +56,6 @@ def ours(seed):
 
 def plain(seed):
     "The loop written by hand, with torchvision's pipeline and a worker for each core."
-    import timm
     import torch
     from torch.nn import functional as F
     from torch.utils.data import DataLoader, Subset
@@ -71,7 +70,7 @@ def plain(seed):
     middle = v2.Compose([v2.Resize(SIZE, antialias=True), v2.CenterCrop(SIZE), *end])
     train = DataLoader(Subset(Files(p, varied), p.train.tolist()), BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True)
     valid = DataLoader(Subset(Files(p, middle), p.valid.tolist()), BATCH, num_workers=WORKERS, persistent_workers=True)
-    model = timm.create_model(ARCH, pretrained=True, pretrained_cfg_overlay=dict(file=str(find_weights(ARCH))), num_classes=len(p.vocab), pad_type='same')
+    model = create(ARCH, len(p.vocab))
     opt = torch.optim.AdamW(model.parameters(), lr=LR)
     cycle, seconds = torch.optim.lr_scheduler.OneCycleLR(opt, LR, total_steps=EPOCHS * len(train)), []
     for _ in range(EPOCHS):
@@ -91,14 +90,13 @@ def plain(seed):
 def fastai(seed):
     "fastai's Learner with its one cycle, its loaders and its `RandomResizedCrop`."
     import fastai.vision.all as fv
-    import timm
     fv.default_device(False)
     fv.set_seed(seed)
     p = pictures()
     block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(p.valid.tolist()), get_y=lambda file: file.stem.rpartition('_')[0],
                          item_tfms=[fv.RandomResizedCrop(SIZE, min_scale=.35), fv.FlipItem()], batch_tfms=[fv.Normalize.from_stats(*fv.imagenet_stats)])
     dls = block.dataloaders(p.x, bs=BATCH, num_workers=os.cpu_count(), persistent_workers=True)
-    model = timm.create_model(ARCH, pretrained=True, pretrained_cfg_overlay=dict(file=str(find_weights(ARCH))), num_classes=len(p.vocab), pad_type='same')
+    model = create(ARCH, len(p.vocab))
     learn = fv.Learner(dls, model, metrics=fv.error_rate, loss_func=fv.CrossEntropyLossFlat())
     seconds, start = [], time.perf_counter()
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(EPOCHS, LR)

@@ -28,7 +28,7 @@ from .files import DataError, whole
 from .pictures import Pictures, Problem, read_header, read_picture, take, tell
 from .settings import settings
 
-# %% ../nbs/tools/cache.ipynb #93fa7964
+# %% ../nbs/tools/cache.ipynb #7504700f
 def _stat(path):
     "What the system knows of the file without reading it, or None. The last entry changes with every write, also when the date is put back."
     try: s = os.stat(path)
@@ -41,6 +41,7 @@ def _key(path):
     except OSError: return None
     return hashlib.blake2b(content, digest_size=16).hexdigest() + Path(path).suffix.lower()
 
+# %% ../nbs/tools/cache.ipynb #75048e9d
 def _keys(paths, memo):
     "The key of every file (None: not there), read only where the file's record differs from the one in `memo`, which is brought up to date."
     stats, keys = [_stat(p) for p in paths], [None] * len(paths)
@@ -51,7 +52,7 @@ def _keys(paths, memo):
     memo.update({str(p): [s, k] for p, s, k in zip(paths, stats, keys) if k})
     return keys
 
-# %% ../nbs/tools/cache.ipynb #89914394
+# %% ../nbs/tools/cache.ipynb #a9f51910
 _pack_bytes = 64 * 2**20
 
 def _decode(paths, size):
@@ -72,6 +73,7 @@ def _write(home, keys, x, facts):
     with whole((home/name).with_suffix('.json'), sync=False) as part: part.write_text(json.dumps(entries))
     return entries
 
+# %% ../nbs/tools/cache.ipynb #cb6218ba
 def _entries(home, size):
     "Everything that lies in the folder `home`. A pack that is not whole is removed, with a word about it."
     found = {}
@@ -89,7 +91,7 @@ def _remove(pack, why):
     print(f'cache: {pack.name} is damaged ({why}). It is removed; its pictures are decoded again.')
     for file in (pack.with_suffix('.json'), pack): file.unlink(missing_ok=True)
 
-# %% ../nbs/tools/cache.ipynb #6858b39f
+# %% ../nbs/tools/cache.ipynb #c1233661
 class Damaged(OSError):
     "A pack of the cache whose bytes are not those that were written. Nothing is lost: they can be made again."
 
@@ -98,6 +100,7 @@ def _rotten(pack, row):
     _remove(pack, f'the checksum of picture {row} is wrong')
     raise Damaged(f'{pack}: it was damaged and is removed. Make the loaders again: its pictures are decoded anew, from your own files.')
 
+# %% ../nbs/tools/cache.ipynb #2e50b4da
 _one_at_a_time = threading.Lock()
 
 def _read_at(file, place, out):
@@ -105,57 +108,55 @@ def _read_at(file, place, out):
     if hasattr(os, 'preadv'): os.preadv(file.fileno(), [out], place); return
     with _one_at_a_time: file.seek(place); file.readinto(out)
 
-class OnDisk:
-    "Pictures in packs on disk: x[row] is uint8 (3, size, size), x[rows] is (b, 3, size, size). Each is checked when it is first read."
-    def __init__(self, home, size, entries): # for each picture [pack, row, aspect, checksum, ...]
-        self.home, self.shape = Path(home), (len(entries), 3, size, size)
-        self._names = sorted({e[0] for e in entries})
-        place = {name: i for i, name in enumerate(self._names)}
-        self._where = [(place[e[0]], e[1]) for e in entries]
-        self._sums, self._fresh = np.array([e[3] for e in entries], np.uint32), np.ones(len(entries), bool)
-        self._files = [open(self.home/name, 'rb', buffering=0) for name in self._names]
+# %% ../nbs/tools/cache.ipynb #3d90e374
+class _Stored:
+    "Pictures that are fetched when they are asked for: x[row] is uint8 (3, size, size), x[rows] is (b, 3, size, size)."
+    def __init__(self, n, size): self.shape = n, 3, size, size
 
     def __len__(self): return self.shape[0]
 
     def __getitem__(self, rows):
         if isinstance(rows, slice): rows = torch.arange(len(self))[rows]
-        if isinstance(rows, Tensor) and rows.dim(): return torch.stack([self[i] for i in rows.tolist()]) if len(rows) else torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-        (pack, place), size = self._where[int(rows)], self.shape[-1]
-        pixels = np.zeros((size, size, 3), np.uint8)
-        _read_at(self._files[pack], place * pixels.nbytes, pixels)
-        if self._fresh[int(rows)]: self._check(int(rows), pixels)
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+        if not isinstance(rows, Tensor) or not rows.dim(): return torch.from_numpy(self._one(int(rows))).permute(2, 0, 1)
+        return torch.stack([self[i] for i in rows.tolist()]) if len(rows) else torch.empty(0, *self.shape[1:], dtype=torch.uint8)
 
-    def _check(self, row, pixels):
-        "Compare with the checksum, once for each picture."
-        if zlib.crc32(pixels.data) != self._sums[row]: _rotten(self.home/self._names[self._where[row][0]], row)
+# %% ../nbs/tools/cache.ipynb #f7d4cae2
+class OnDisk(_Stored):
+    "Pictures in packs on disk, read where they lie. Each is checked when it is first read."
+    def __init__(self, home, size, entries): # for each picture [pack, row, aspect, checksum, ...]
+        super().__init__(len(entries), size)
+        self.home, self._names = Path(home), sorted({e[0] for e in entries})
+        place = {name: i for i, name in enumerate(self._names)}
+        self._where = [(place[e[0]], e[1]) for e in entries]
+        self._sums, self._fresh = np.array([e[3] for e in entries], np.uint32), np.ones(len(entries), bool)
+        try: self._files = [open(self.home/name, 'rb', buffering=0) for name in self._names]
+        except FileNotFoundError as e: raise Damaged(f'{e.filename}: removed a moment ago, by a process that found it damaged. Make the loaders again.') from None
+
+    def read(self, row:int, out): # uint8 (size, size, 3), is filled
+        "One picture into `out`; compared with its checksum the first time."
+        pack, place = self._where[row]
+        _read_at(self._files[pack], place * out.nbytes, out)
+        if self._fresh[row] and zlib.crc32(out.data) != self._sums[row]: _rotten(self.home/self._names[pack], row)
         self._fresh[row] = False
 
-# %% ../nbs/tools/cache.ipynb #a7aaa737
-class Streamed:
-    "Pictures decoded when they are asked for, and forgotten: x[row] is uint8 (3, size, size), or `DataError`. For sets that fit nowhere."
+    def _one(self, row):
+        out = np.zeros((*self.shape[2:], 3), np.uint8)
+        self.read(row, out)
+        return out
+
+# %% ../nbs/tools/cache.ipynb #27a917b2
+class Streamed(_Stored):
+    "Pictures decoded when they are asked for, and forgotten; one that cannot be read is a `DataError`. For sets that fit nowhere."
     def __init__(self, files, size):
-        self.files, self.shape = files, (len(files), 3, size, size)
+        super().__init__(len(files), size)
+        self.files = files
 
-    def __len__(self): return len(self.files)
-
-    def __getitem__(self, rows):
-        if isinstance(rows, Tensor) and rows.dim(): return torch.stack([self[i] for i in rows.tolist()])
-        pixels, _, problem = read_picture(self.files[int(rows)], self.shape[-1])
+    def _one(self, row):
+        pixels, _, problem = read_picture(self.files[row], self.shape[-1])
         if pixels is None: raise DataError(f'{problem.file}: {problem.what}')
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+        return pixels
 
-def _streamed(p, size):
-    "`p` with its pictures to be decoded later. Only their headers are read now, for the aspect, and to find what is no picture at all."
-    found = [None] * len(p)
-    def one(i): found[i] = read_header(p.x[i])
-    each(one, len(p))
-    rows = torch.tensor([i for i, (aspect, _) in enumerate(found) if aspect], dtype=torch.long)
-    report = [*p.report, *(problem for _, problem in found if problem)]
-    if not len(rows): raise DataError(f'{p.name}: none of {len(found)} files is a picture.\n{tell(report)}')
-    return replace(take(p, rows), x=Streamed([p.x[i] for i in rows], size), aspect=torch.tensor([found[i][0] for i in rows]), report=report)
-
-# %% ../nbs/tools/cache.ipynb #af5ddfe3
+# %% ../nbs/tools/cache.ipynb #e9d409ee
 def _home(size):
     "The folder for pictures of that size."
     return Path(settings().data.cache)/f'v1-{size}px'
@@ -170,6 +171,7 @@ def _recall(file):
     try: return json.loads(file.read_text())
     except (OSError, ValueError): return {}
 
+# %% ../nbs/tools/cache.ipynb #8000fd28
 def _lock(home):
     "A lock on the folder, or none where the file system knows no locks."
     home.mkdir(parents=True, exist_ok=True)
@@ -178,10 +180,11 @@ def _lock(home):
         with lock: return lock
     except NotImplementedError: return nullcontext()
 
+# %% ../nbs/tools/cache.ipynb #5408b74c
 def _build(paths, size, home):
     "An entry for each file, or None where it is not there; what is not in the cache yet is decoded and put there."
     memo = _recall(_memo(paths))
-    before, keys = len(memo), _keys(paths, memo)
+    before, keys = dict(memo), _keys(paths, memo)
     with _lock(home):
         known = _entries(home, size)
         new = list({k: p for p, k in zip(paths, keys) if k and k not in known}.items())
@@ -193,7 +196,7 @@ def _build(paths, size, home):
                 jobs.append(writer.submit(_write, home, keys_, *_decode(files, size)))
                 if len(jobs) > 1: known |= jobs.pop(0).result()
             for job in jobs: known |= job.result()
-    if new or len(memo) != before: _remember(_memo(paths), memo)
+    if memo != before: _remember(_memo(paths), memo)
     return [known.get(k) for k in keys]
 
 def _remember(file, memo):
@@ -202,7 +205,7 @@ def _remember(file, memo):
         with whole(file) as part: part.write_text(json.dumps(memo))
     except OSError: pass
 
-# %% ../nbs/tools/cache.ipynb #babf369e
+# %% ../nbs/tools/cache.ipynb #83762851
 def _problems(paths, entries):
     "The `Problem`s among the files."
     gone = lambda p: Problem(str(p), 'no such file', False)
@@ -210,16 +213,11 @@ def _problems(paths, entries):
 
 def _in_memory(home, size, entries):
     "The pictures as one tensor, every checksum compared; it stays channels-last in memory."
-    x = np.empty((len(entries), size, size, 3), np.uint8)
-    def one(i):
-        name, row, _, checksum = entries[i][:4]
-        try:
-            with open(home/name, 'rb', buffering=0) as f: f.seek(row * x[i].nbytes); f.readinto(x[i].data)
-        except FileNotFoundError: raise Damaged(f'{home/name}: removed while it was read') from None # another thread found it damaged
-        if zlib.crc32(x[i].data) != checksum: _rotten(home/name, i)
-    each(one, len(entries))
+    lying, x = OnDisk(home, size, entries), np.empty((len(entries), size, size, 3), np.uint8)
+    each(lambda i: lying.read(i, x[i]), len(entries))
     return torch.from_numpy(x).permute(0, 3, 1, 2)
 
+# %% ../nbs/tools/cache.ipynb #9048373c
 def _place(n, size):
     "memory, disk or stream: the first that has room for n pictures. (Room on the disk: a tenth is left free.)"
     need = n * size * size * 3
@@ -228,6 +226,7 @@ def _place(n, size):
     home.mkdir(parents=True, exist_ok=True)
     return 'disk' if need < .9 * shutil.disk_usage(home).free else 'stream'
 
+# %% ../nbs/tools/cache.ipynb #03cf31f7
 def cached(pictures:Pictures, # as files; others come back as they are
            size:int, # height and width to keep them at
            keep:str='auto') -> Pictures: # memory, disk or stream; auto: the first that has room
@@ -238,13 +237,15 @@ def cached(pictures:Pictures, # as files; others come back as they are
     if where == 'stream':
         if keep == 'auto': print(f'{p.name}: no room for {len(p)} pictures of {size} pixels in memory or on disk; they are decoded anew each time')
         return _streamed(p, size)
-    pixels = lambda some: (OnDisk if where == 'disk' else _in_memory)(_home(size), size, some)
+    home = _home(size)
+    pixels = lambda some: (OnDisk if where == 'disk' else _in_memory)(home, size, some)
     for last in (False, True): # a damaged pack is found when it is read, and built again once
-        try: return _filled(p, _build(p.x, size, _home(size)), pixels)
+        try: return _filled(p, _build(p.x, size, home), pixels)
         except Damaged:
             if last: raise
         except OSError as e: return _without_disk(p, size, e)
 
+# %% ../nbs/tools/cache.ipynb #3b1381a0
 def _filled(p, entries, pixels):
     "`p` with the pixels of those that could be read."
     rows = torch.tensor([i for i, e in enumerate(entries) if e and e[5]], dtype=torch.long)
@@ -252,6 +253,16 @@ def _filled(p, entries, pixels):
     if not len(rows): raise DataError(f'{p.name}: none of {len(entries)} files is a picture that can be read.\n{tell(report)}')
     some = [entries[i] for i in rows]
     return replace(take(p, rows), x=pixels(some), aspect=torch.tensor([e[2] for e in some]), report=report)
+
+# %% ../nbs/tools/cache.ipynb #dc4f0312
+def _streamed(p, size):
+    "`p` with its pictures to be decoded later. Only their headers are read now, for the aspect, and to find what is no picture at all."
+    entries = [None] * len(p)
+    def one(i):
+        aspect, problem = read_header(p.x[i])
+        entries[i] = [None, i, aspect, 0, problem and problem.what, problem is None]
+    each(one, len(p))
+    return _filled(p, entries, lambda some: Streamed([p.x[e[1]] for e in some], size))
 
 def _without_disk(p, size, why):
     "The same in memory alone, when the cache cannot be written."

@@ -50,9 +50,13 @@ class Batches:
         "The rows in the order of that epoch."
         return self.rows[torch.randperm(len(self.rows), generator=generator(self.seed, epoch))] if self.shuffle else self.rows
 
-    def batch(self, epoch:int, i:int, order=None): # the pass, the place in it, the pass's order where it is at hand
+    def places(self, epoch:int, i:int, order=None) -> Tensor: # the pass, the place in it, the pass's order where it is at hand
+        "The rows of that batch."
+        return (self.order(epoch) if order is None else order)[i * self.batch_size:(i + 1) * self.batch_size]
+
+    def batch(self, epoch:int, i:int, order=None): # as for `places`
         "(xb, yb): exactly that batch."
-        rows = (self.order(epoch) if order is None else order)[i * self.batch_size:(i + 1) * self.batch_size]
+        rows = self.places(epoch, i, order)
         return self.x[rows].to(self.device), self.y[rows].to(self.device)
 
     def __iter__(self):
@@ -67,7 +71,7 @@ class _Cut:
         p, channels = pictures, pictures.x.shape[1]
         self.x, self.size, self.device, self.augment = p.x, size, torch.device(device), augment
         self.aspect = torch.ones(len(p)) if p.aspect is None else p.aspect
-        self.mean, self.std = (torch.tensor(v).float().expand(channels) if len(v) != channels else torch.tensor(v).float() for v in (mean, std))
+        self.mean, self.std = (torch.tensor(v).float().expand(channels) for v in (mean, std))
         small = isinstance(p.x, Tensor) and p.x.shape[-1] <= size <= 32 # then a whole batch at once is the faster way on a CPU too
         self.singly = self.device.type == 'cpu' and not small and not (augment and augment.turn)
 
@@ -102,7 +106,7 @@ class _Shared(Batches):
 
     def share(self, epoch:int, i:int, order=None):
         "(the rows of the whole batch, which of them this process takes)."
-        rows = (self.order(epoch) if order is None else order)[i * self.batch_size:(i + 1) * self.batch_size]
+        rows = self.places(epoch, i, order)
         mine = torch.arange(len(rows))[self.rank::self.world]
         return rows, mine if len(mine) else torch.zeros(1, dtype=torch.long) # more processes than rows: this one repeats a row, and its weight is 0
 

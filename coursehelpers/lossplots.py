@@ -8,7 +8,7 @@ __all__ = ['smooth', 'losses_figure', 'search_figure', 'show_again']
 # %% ../nbs/tools/lossplots.ipynb #0dfb136e
 from IPython.display import display
 
-from .plots import COLOURS, figure, to_png
+from .plots import COLOURS, content, figure
 
 # %% ../nbs/tools/lossplots.ipynb #0006055a
 def smooth(values, # numbers in the order they came
@@ -52,7 +52,7 @@ def show_again(fig, # a matplotlib figure
                alt:str, # what it shows, in words
                shown=None): # what the call before gave back; None: show it for the first time
     "Show the figure, in the place where the one before was shown."
-    content, how = {'image/png': to_png(fig), 'text/plain': alt}, dict(raw=True, metadata={'image/png': {'alt': alt}})
-    if shown is None: return display(content, display_id=True, **how)
-    shown.update(content, **how)
+    new = content(fig, alt)
+    if shown is None: return display(new['data'], metadata=new['metadata'], raw=True, display_id=True)
+    shown.update(new['data'], metadata=new['metadata'], raw=True)
     return shown

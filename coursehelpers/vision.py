@@ -22,14 +22,13 @@ import huggingface_hub
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .data import Dls, loaders
 from .digits import photo_digits
-from .files import DataError, fetch, whole
+from .files import DataError, fetch
 from .learner import Learner
 from .pictures import Pictures
 from .plots import figure, show
@@ -198,7 +197,7 @@ def digit_weights(images:int|None=None, # digits to learn from; None: twice the 
         learn = vision_learner(dls, tiny_arch, weights=None, lr=8e-3)
         learn.fit(epochs, quiet=True)
         print(f'its error on digits 0 to 4: {learn.history[-1]["error_rate"]:.1%}')
-        with whole(file) as part: save_file({k: v.contiguous() for k, v in learn.model.state_dict().items()}, part)
+        learn.save(file)
     return file
 
 def known_net(pictures:Pictures): # what is to be learned
