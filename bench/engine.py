@@ -19,7 +19,7 @@ import psutil
 
 from coursehelpers.files import DataError
 from coursehelpers.settings import settings
-from coursehelpers.vision import create, find_weights
+from coursehelpers.weights import create, find_weights
 
 ARCH, SIZE, BATCH, EPOCHS, LR = 'mobilenetv2_100', 128, 32, 2, 1e-3
 

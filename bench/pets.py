@@ -15,10 +15,12 @@ import torch
 
 from coursehelpers.data import loaders
 from coursehelpers.files import DataError
+from coursehelpers.frozen import choose_decay, fit_linear
 from coursehelpers.pets import pets
 from coursehelpers.pictures import few
 from coursehelpers.settings import seed_everything, settings
-from coursehelpers.vision import choose_decay, find_weights, fit_linear, vision_learner
+from coursehelpers.vision import vision_learner
+from coursehelpers.weights import find_weights
 
 ARCH, SIZE = 'mobilenetv2_100', 160
 LISTS = 'train_37x7.txt', 'test_37x3.txt'

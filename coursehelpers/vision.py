@@ -4,35 +4,28 @@
 
 # %% auto #0
 __all__ = ['tiny_arch', 'show_pictures', 'standard_error', 'freeze', 'confusion_matrix', 'plot_confusion', 'top_losses',
-           'plot_top_losses', 'known_arch', 'find_weights', 'check_fit', 'create', 'digit_weights', 'known_net', 'fold',
-           'quick_dtype', 'quick_body', 'features', 'fit_linear', 'choose_decay', 'FeatureLearner', 'layer_rates',
-           'VisionLearner', 'vision_learner']
+           'plot_top_losses', 'digit_weights', 'known_net', 'FeatureLearner', 'layer_rates', 'VisionLearner',
+           'vision_learner']
 
 # %% ../nbs/full/09_pets.ipynb #1d0e0850
 import copy
-import difflib
 import textwrap
 import time
-import urllib.error
-import urllib.request
 from functools import partial
-from pathlib import Path
 
-import huggingface_hub
-import timm
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .data import Dls, loaders
 from .digits import photo_digits
-from .files import DataError, fetch
+from .files import DataError
+from .frozen import choose_decay, features, fit_linear, quick_body
 from .learner import Learner
 from .pictures import Pictures
 from .plots import figure, show
 from .settings import profile, seed_everything, settings
+from .weights import create
 
 # %% ../nbs/full/09_pets.ipynb #4447aff9
 def show_pictures(x:Tensor, # uint8 (n, 3, height, width)
@@ -108,80 +101,6 @@ def plot_top_losses(learn, # a `VisionLearner`
     show_pictures(learn.dls.pixels(learn.dls.valid.rows[rows]), titles, f'The {len(rows)} held-out pictures with the highest losses, '
                   f'from {losses[0]:.1f} down to {losses[-1]:.1f}, each with its label and what it was called.')
 
-# %% ../nbs/full/09_pets.ipynb #ff0d0930
-def known_arch(arch:str) -> str: # a timm name, with or without a tag: 'resnet18' or 'resnet18.a1_in1k'
-    "`arch`, if timm knows it; else a `DataError` that offers the nearest names."
-    name = arch.partition('.')[0]
-    if timm.is_model(name): return arch
-    near = difflib.get_close_matches(name, timm.list_models(), 4, .5)
-    raise DataError(f'timm {timm.__version__} has no architecture {name!r}. ' + (f'Did you mean {", ".join(near)}? ' if near else '') +
-                    'timm.list_models("*part*") lists names that contain a part.')
-
-def find_weights(arch:str, # a timm name; with a tag, only that file will do
-                 root=None): # folder to look in; None: [data] root
-    "The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>."
-    folder = Path(root or settings().data.root).expanduser()/'weights'
-    found = [p for p in sorted(folder.glob(f'{arch}*.safetensors')) if p.name.removeprefix(arch)[0] == '.']
-    return found[0] if found else None
-
-# %% ../nbs/full/09_pets.ipynb #56f515ea
-def check_fit(arch:str, # a timm name
-              file): # safetensors file
-    "Nothing, if `file` has every tensor of `arch` but for its last layer, in the right shape; else `DataError`."
-    try:
-        with safe_open(file, 'pt') as f: there = {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}
-    except (SafetensorError, OSError) as e: raise DataError(f'{file}: not a whole safetensors file ({e}). Fetch it again.') from None
-    with torch.device('meta'): body = timm.create_model(arch, num_classes=0)
-    wanted = {k: tuple(v.shape) for k, v in body.state_dict().items() if not k.endswith('num_batches_tracked')}
-    wrong = [f'  {k}: {arch} needs {s}, the file has {there.get(k, "none")}' for k, s in wanted.items() if there.get(k) != s]
-    if wrong: raise DataError(f'{file}: these weights do not fit {arch}, {len(wrong)} of {len(wanted)} tensors differ:\n' +
-                              '\n'.join(wrong[:3]) + '\nNothing was loaded. Is the file named after another architecture?')
-
-def _from_file(arch, file, n):
-    "The model with the weights in `file`. Ports from TensorFlow pad as TensorFlow does."
-    check_fit(arch, file)
-    pad = dict(pad_type='same') if '.tf_' in Path(file).name else {}
-    return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), num_classes=n, **pad)
-
-# %% ../nbs/full/09_pets.ipynb #f11ad476
-def _fetched(arch, mirrors):
-    "The weights file from a mirror into the data folder, or the reasons why not."
-    tag = getattr(timm.models.get_pretrained_cfg(arch), 'tag', '') if '.' not in arch else ''
-    name = f'{arch}.{tag}.safetensors' if tag and tag != 'untrained' else f'{arch}.safetensors'
-    return fetch(settings().data.root/'weights'/name, [f'{m.rstrip("/")}/weights/{name}' for m in mirrors])
-
-def _reachable(address):
-    "Nothing, if a server answers there, with whatever; else an OSError within seconds (the hub's client would retry for a minute)."
-    try: urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=10).close()
-    except urllib.error.HTTPError: pass
-
-def _from_hub(arch, n, why):
-    "The model with weights from timm's hub or its cache, or a `DataError` that says which file to bring."
-    cfg = timm.models.get_pretrained_cfg(arch)
-    kept = huggingface_hub.try_to_load_from_cache(cfg.hf_hub_id, 'model.safetensors') if cfg and cfg.hf_hub_id else None
-    try:
-        if isinstance(kept, str): return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=kept), num_classes=n)
-        _reachable(huggingface_hub.constants.ENDPOINT)
-        return timm.create_model(arch, pretrained=True, num_classes=n)
-    except Exception as e: # whatever the hub's client raises when it is refused or cut off
-        raise DataError(f'no weights for {arch}: none in {settings().data.root/"weights"}{why}, and the hub gave none ({type(e).__name__}: {e}).\n'
-                        f"Put {arch}.safetensors (timm's names) into that folder, or set [data] root in settings.ini to the folder that has weights/; "
-                        'weights=None trains from scratch.') from None
-
-# %% ../nbs/full/09_pets.ipynb #121624d1
-def create(arch:str, # a timm name
-           n:int, # labels
-           weights='auto'): # auto: by name; a file; None: random numbers
-    "A timm model with a new last layer for `n` labels: weights from a file, the data folder, a mirror or the hub."
-    arch = known_arch(arch)
-    if weights is None: return timm.create_model(arch, num_classes=n)
-    if weights != 'auto': return _from_file(arch, weights, n)
-    file, why, mirrors = find_weights(arch), '', settings().data.mirrors
-    if not file and mirrors:
-        try: file = _fetched(arch, mirrors)
-        except DataError as e: why = f', none at the mirrors ({e})'
-    return _from_file(arch, file, n) if file else _from_hub(arch, n, why)
-
 # %% ../nbs/full/09_pets.ipynb #7d2045a8
 tiny_arch = 'test_resnet' # timm's smallest ResNet
 
@@ -203,94 +122,6 @@ def digit_weights(images:int|None=None, # digits to learn from; None: twice the 
 def known_net(pictures:Pictures): # what is to be learned
     "(arch, weights) of a net that has seen pictures like these: ImageNet for photographs, digits 0 to 4 for photo_digits."
     return (tiny_arch, digit_weights()) if pictures.name == 'photo_digits' else (profile().arch, 'auto')
-
-# %% ../nbs/full/09_pets.ipynb #a366ef61
-def _conv_bn_pairs(model, x):
-    "(convolution, batch norm) pairs where the second gets exactly what the first put out, found by watching one batch."
-    made, pairs, hooks = {}, [], []
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d): hooks.append(m.register_forward_hook(lambda m, i, out: made.__setitem__(id(out), (m, out))))
-        if isinstance(m, nn.BatchNorm2d): hooks.append(m.register_forward_pre_hook(lambda m, i: pairs.append((made.get(id(i[0]), [None])[0], m))))
-    model(x)
-    for hook in hooks: hook.remove()
-    return [(conv, bn) for conv, bn in pairs if conv is not None]
-
-def fold(model:nn.Module, # in eval mode; it is left as it is
-         x:Tensor): # one small batch (b, 3, height, width)
-    "A copy of `model` with batch norms folded into the convolutions before them; a plain copy if that would change its output."
-    with torch.no_grad():
-        folded = copy.deepcopy(model)
-        for conv, bn in _conv_bn_pairs(folded, x):
-            conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
-            rest = nn.Sequential(bn.drop, bn.act) if hasattr(bn, 'act') else nn.Identity() # timm's batch norm holds its activation
-            parent, _, name = next(n for n, m in folded.named_modules() if m is bn).rpartition('.')
-            setattr(folded.get_submodule(parent), name, rest)
-        same = torch.allclose(folded(x), model(x), rtol=1e-3, atol=1e-3 * model(x).abs().max().item())
-    return folded if same else copy.deepcopy(model)
-
-# %% ../nbs/full/09_pets.ipynb #85c3b3bd
-def quick_dtype(device) -> torch.dtype:
-    "The number format in which `device` computes features fastest: bfloat16, float16 or float32."
-    device = torch.device(device)
-    if device.type == 'cuda': return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    asked = [getattr(torch.cpu, name, lambda: False)() for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')]
-    return torch.bfloat16 if device.type == 'cpu' and any(asked) else torch.float32
-
-def quick_body(model:nn.Module, # a timm model
-               device): # where it will run
-    "A copy of `model` without its last layer, for features only: folded, channels-last, in the `quick_dtype`."
-    body = copy.deepcopy(model).eval().float()
-    body.reset_classifier(0)
-    sample = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0)).to(next(body.parameters()).device)
-    try: body = fold(body, sample)
-    except (RuntimeError, AssertionError): pass # a net that takes one picture size only stays as it is
-    return body.to(device, quick_dtype(device), memory_format=torch.channels_last)
-
-# %% ../nbs/full/09_pets.ipynb #d0a2db86
-def features(body:nn.Module, # from `quick_body`
-             load, # a `data.Loader`, for its pictures and rows
-             flip:bool=True) -> Tensor: # also the mirrored pictures?
-    "What `body` makes of each picture in `load.rows`: float32 (views, n, features) on the CPU, not shuffled, not augmented."
-    dtype, found = next(body.parameters()).dtype, []
-    with torch.inference_mode():
-        for rows in load.rows.split(32 if torch.device(load.device).type == 'cpu' else 256): # 32: what a CPU's cache holds
-            xb = load.x.plain(rows).to(dtype, memory_format=torch.channels_last)
-            found.append(torch.stack([body(v).float() for v in ([xb, xb.flip(-1)] if flip else [xb])]).cpu())
-    return torch.cat(found, 1)
-
-# %% ../nbs/full/09_pets.ipynb #ca15ab6d
-def fit_linear(x:Tensor, # features (n, d)
-               y:Tensor, # labels (n,)
-               n:int, # number of labels
-               decay:float): # how hard the weights are pulled to zero
-    "(weight (n, d), bias (n,)) of the logistic regression with the lowest loss: L-BFGS, no learning rate to choose."
-    mean = x.mean(0)
-    scale = (x - mean).pow(2).sum(1).mean().sqrt().clamp(min=1e-6)
-    z, basis = (x - mean) / scale, None
-    if len(z) < z.shape[1]: basis, r = torch.linalg.qr(z.T); z = r.T # fewer pictures than features: the same answer in fewer dimensions
-    w, b = torch.zeros(n, z.shape[1], requires_grad=True), torch.zeros(n, requires_grad=True)
-    opt = torch.optim.LBFGS([w, b], max_iter=40, line_search_fn='strong_wolfe')
-    def closure():
-        opt.zero_grad()
-        loss = F.cross_entropy(z @ w.T + b, y) + decay * w.pow(2).sum()
-        loss.backward()
-        return loss
-    opt.step(closure)
-    weight = (w.detach() if basis is None else w.detach() @ basis.T) / scale
-    return weight, b.detach() - weight @ mean
-
-def choose_decay(x:Tensor, # features (n, d)
-                 y:Tensor, # labels (n,)
-                 n:int, # number of labels
-                 tries=(1e-4, 1e-3, 1e-2), # decays to try
-                 folds:int=4): # parts that take turns at being hidden
-    "The decay whose head errs least on hidden parts of the training pictures; of equals the strongest. Held-out pictures are never used."
-    part, g = torch.empty(len(y), dtype=torch.long), torch.Generator().manual_seed(0)
-    for label in y.unique(): part[y == label] = torch.randperm(int((y == label).sum()), generator=g) % folds
-    def errors(decay):
-        heads = [(part == k, *fit_linear(x[part != k], y[part != k], n, decay)) for k in part.unique() if (part != k).any()]
-        return sum(((x[hidden] @ w.T + b).argmax(1) != y[hidden]).sum().item() for hidden, w, b in heads)
-    return min(sorted(tries, reverse=True), key=errors)
 
 # %% ../nbs/full/09_pets.ipynb #16a6fbde
 class FeatureLearner(Learner):

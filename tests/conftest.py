@@ -1,4 +1,6 @@
-"What all tests share: decoded pictures are kept in a folder of the test run, never in the user's cache."
+"What tests share: a cache of the run's own, an empty data root, and a day without a network."
+import socket
+
 import pytest
 
 
@@ -8,3 +10,19 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as m:
         m.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path_factory.mktemp('cache')))
         yield
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    "An empty data root, with its weights folder."
+    (tmp_path/'root'/'weights').mkdir(parents=True)
+    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(tmp_path/'root'))
+    return tmp_path/'root'
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    "No name resolves and no connection opens."
+    def closed(*args, **kwargs): raise OSError('network is unreachable')
+    monkeypatch.setattr(socket, 'getaddrinfo', closed)
+    monkeypatch.setattr(socket.socket, 'connect', closed)

@@ -1,0 +1,63 @@
+"frozen: features as timm computes them, and the best head on them."
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from coursehelpers.frozen import choose_decay, features, fit_linear, fold, quick_body, quick_dtype
+from coursehelpers.weights import create
+
+from .test_vision import TINY, small_dls
+
+
+@pytest.mark.parametrize('arch', [TINY, 'test_vit', 'test_efficientnet', 'mobilenetv2_035', 'mobilenetv4_conv_small_035', 'resnet10t'])
+def test_features_are_what_timm_computes(arch):
+    size = 160 if arch == 'test_vit' else 64
+    torch.manual_seed(0)
+    model = create(arch, 10, weights=None)
+    dls = small_dls(12, size).with_(mean=(.5,) * 3, std=(.5,) * 3)
+    model.train()(torch.cat([xb for xb, _ in dls.train])) # batch norm sees something
+    model.eval()
+    with torch.no_grad(): exact = [model.forward_head(model.forward_features(v), pre_logits=True) for xb, _ in dls.valid for v in (xb, xb.flip(-1))]
+    exact, found = torch.stack(exact), features(quick_body(model, 'cpu'), dls.valid)
+    assert found.shape == exact.shape and found.dtype == torch.float32 and not found.is_inference()
+    assert (found - exact).norm() / exact.norm() < (.06 if quick_dtype('cpu') == torch.bfloat16 else 1e-3)
+
+
+def test_folding_is_exact_and_leaves_the_model_alone():
+    torch.manual_seed(0)
+    model = create('mobilenetv2_035', 5, weights=None)
+    model.train()(torch.randn(4, 3, 64, 64))
+    before, x = {k: v.clone() for k, v in model.eval().state_dict().items()}, torch.randn(2, 3, 64, 64)
+    folded = fold(model, x)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert torch.allclose(folded(x), model(x), atol=1e-4) and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_net_that_cannot_be_folded_is_left_as_it_is():
+    class Twice(nn.Module): # the convolution's output is used once more, without the batch norm
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+            self.bn.running_mean.fill_(2.)
+        def forward(self, x): return self.bn(self.conv(x)) + self.conv(x)
+    model, x = Twice().eval(), torch.randn(2, 3, 8, 8)
+    assert torch.equal(fold(model, x)(x), model(x)) and isinstance(fold(model, x).bn, nn.BatchNorm2d)
+
+
+def test_the_head_is_the_best_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+    g = torch.Generator().manual_seed(0)
+    for n, d in ((90, 12), (30, 200)):
+        y = torch.arange(n) % 3
+        x = torch.randn(n, d, generator=g) + 2 * F.one_hot(y, d)
+        w, b = fit_linear(x, y, 3, decay := 1e-2)
+        z = (x - x.mean(0)) / (x - x.mean(0)).pow(2).sum(1).mean().sqrt()
+        other = LogisticRegression(C=1 / (2 * decay * n), max_iter=2000, tol=1e-8).fit(z, y)
+        theirs = torch.from_numpy(other.decision_function(z)).float()
+        ours = x @ w.T + b
+        assert torch.allclose((ours - ours.mean(1, keepdim=True)), theirs - theirs.mean(1, keepdim=True), atol=.02)
+
+
+def test_choose_decay_survives_labels_with_one_picture():
+    assert choose_decay(torch.randn(4, 6), torch.tensor([0, 1, 2, 3]), 4) in (1e-4, 1e-3, 1e-2)
