@@ -68,7 +68,7 @@ def resplit_errors(weights, times=20):
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
         test = torch.cat([order[y[order] == label][:3] for label in range(37)])
         train = order[~torch.isin(order, test)]
-        decay = choose_decay(z[:, train].mean(0), y[train], 37)
+        decay, _ = choose_decay(z[:, train].mean(0), y[train], 37)
         w, b = fit_linear(z[:, train].flatten(0, 1), y[train].repeat(len(z)), 37, decay)
         errors.append(((z[:, test].mean(0) @ w.T + b).argmax(1) != y[test]).float().mean().item())
     return errors

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['tiny_arch', 'show_pictures', 'standard_error', 'freeze', 'confusion_matrix', 'plot_confusion', 'top_losses',
-           'plot_top_losses', 'digit_weights', 'known_net', 'FeatureLearner', 'layer_rates', 'VisionLearner',
-           'vision_learner']
+           'plot_top_losses', 'digit_weights', 'known_net', 'FeatureLearner', 'SeeingLearner', 'layer_rates',
+           'whole_net_pays', 'VisionLearner', 'fast_precision', 'vision_learner']
 
 # %% ../nbs/full/09_pets.ipynb #1d0e0850
 import copy
@@ -16,11 +16,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from .data import Dls, loaders
+from .augment import Augment
+from .data import Dls, generator, loaders
 from .digits import photo_digits
-from .files import DataError
-from .frozen import choose_decay, features, fit_linear, quick_body
+from .exported import write_exported
+from .frozen import choose_decay, features, fit_linear, folded, head_params, head_parts, plain_head, put_head, quick_body, quick_dtype
 from .learner import Learner
 from .pictures import Pictures
 from .plots import figure, show
@@ -128,70 +130,138 @@ class FeatureLearner(Learner):
     "A `Learner` around a timm model that computes features once and fits the last layer to them."
     def __init__(self, *args, arch='', **kwargs):
         super().__init__(*args, **kwargs)
-        self.arch, self._kept, self._head_only = arch, {}, False
-        if not isinstance(self.model.get_classifier(), nn.Linear):
-            raise DataError(f'{arch}: its last layer is not one linear layer, so there is no head to fit. Choose another architecture.')
+        head_parts(self.model) # a net without a last layer is refused here
+        self.arch, self.fine, self._kept, self._linear = arch, False, {}, None
 
     def features(self, split='valid') -> Tensor: # train or valid
         "Features of the split's pictures, float32 (views, n, d); computed once, until the net changes."
-        if 'body' not in self._kept: self._kept['body'] = quick_body(self.model, self.dls.device)
-        if split not in self._kept: self._kept[split] = features(self._kept['body'], getattr(self.dls, split), self.dls.pictures.flip)
+        if split not in self._kept: self._kept[split] = features(self._body(), getattr(self.dls, split), self.dls.pictures.flip)
         return self._kept[split]
 
-    def fit_head(self, decay:float|None=None): # None: chosen on the training pictures
-        "Fit the last layer to the frozen features and put it into the model."
-        z, y, n = self.features('train'), self.dls.pictures.y[self.dls.train.rows], len(self.dls.vocab)
-        self.decay = decay or choose_decay(z.mean(0), y, n)
-        weight, bias = fit_linear(z.flatten(0, 1), y.repeat(len(z)), n, self.decay)
-        with torch.no_grad(): self.model.get_classifier().weight.copy_(weight); self.model.get_classifier().bias.copy_(bias)
+    def _body(self, whole=False):
+        "The net in its quick form, made once, until it changes."
+        if whole not in self._kept: self._kept[whole] = quick_body(self.model, self.dls.device, self.dls.size, whole)
+        return self._kept[whole]
 
-    def predict(self, batches=None): # of (xb, yb); None: the held-out ones, by their features
-        "(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image."
+    def fit_head(self, decay:float|None=None): # None: chosen on the training pictures
+        "Fit the last layer to the frozen features and put it into the model. One that is not linear in them is trained step by step."
+        z, y, n = self.features('train'), self.dls.pictures.y[self.dls.train.rows], len(self.dls.vocab)
+        best, self.hidden_error = choose_decay(z.mean(0), y, n)
+        self.decay = decay or best
+        self._linear = fit_linear(z.flatten(0, 1), y.repeat(len(z)), n, self.decay)
+        if not (put_head(self.model, *self._linear) and self._agrees()): self._train_head()
+
+    def _agrees(self):
+        "Does the model, as a whole, say of two pictures what its features and the fitted layer say?"
+        model, body = self.model.eval(), copy.deepcopy(self.model).eval()
+        body.reset_classifier(0)
+        xb = self.dls.valid.x.plain(self.dls.valid.rows[:2])
+        with torch.no_grad(): said, meant = model(xb).cpu(), F.linear(body(xb).cpu(), *self._linear)
+        return (said - meant).norm() < .05 * meant.norm()
+
+    def _train_head(self):
+        "The last layer by gradients, with the net before it frozen."
+        moving, head = [p for p in self.model.parameters() if p.requires_grad], head_params(self.model)
+        for p in self.model.parameters(): p.requires_grad_(any(p is q for q in head))
+        try: Learner.fit(self, 5, 1e-2, quiet=True)
+        finally:
+            for p in moving: p.requires_grad_(True)
+
+# %% ../nbs/full/09_pets.ipynb #3723bbcd
+class SeeingLearner(FeatureLearner):
+    "A `FeatureLearner` that judges pictures by several looks at each."
+    def _scores(self, flip, look=None):
+        "Scores of the held-out pictures, (views, n, labels)."
+        linear = self._linear or plain_head(self.model)
+        z = self.features('valid') if linear and look is None else features(self._body(not linear), self.dls.valid, flip, look)
+        if self._linear: return F.linear(z, *self._linear)
+        with torch.no_grad(): return copy.deepcopy(self.model.get_classifier()).cpu()(z) if linear else z
+
+    def predict(self, batches=None): # of (xb, yb); None: the held-out ones
+        "(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image, where that keeps its label."
         if batches is not None: return super().predict(batches)
-        head = copy.deepcopy(self.model.get_classifier()).cpu()
-        with torch.no_grad(): return head(self.features('valid')).mean(0), self.dls.pictures.y[self.dls.valid.rows]
+        return self._scores(self.dls.pictures.flip).mean(0), self.dls.pictures.y[self.dls.valid.rows]
+
+    def tta(self,
+            views:int=8, # random parts of each picture, beside the middle
+            part:float=.6): # of the picture's area: the smallest part
+        "Test-time augmentation: (preds, y) as from `predict`, averaged over more looks at each picture. It takes as much longer."
+        varied, g = self.dls.with_(augment=Augment((part, 1.), flip=self.dls.pictures.flip)).train.x, generator(0)
+        look = lambda rows: varied.make(rows, varied.draw(rows, g))[0]
+        more = [self._scores(False, look) for _ in range(views)]
+        return torch.cat([self._scores(self.dls.pictures.flip), *more]).mean(0), self.dls.pictures.y[self.dls.valid.rows]
 
     def train_mode(self):
-        "Training mode, but batch norm keeps what it knows when the net came with weights. Kept features are dropped."
+        "Training mode; a net that is fine-tuned keeps what its batch norms know. Kept features are dropped."
         self._kept.clear()
+        self._linear = None
         self.model.train()
         for m in self.model.modules():
-            if self._head_only and isinstance(m, nn.BatchNorm2d): m.eval()
+            if self.fine and isinstance(m, _BatchNorm): m.eval()
 
 # %% ../nbs/full/09_pets.ipynb #801df043
 def layer_rates(model:nn.Module, # a timm model
                 lr:float) -> list: # for the last layer
     "Parameter groups with discriminative rates: the early half of the net at lr/30, the late half at lr/10, the last layer at lr."
-    head = list(model.get_classifier().parameters())
+    head = head_params(model)
     body = [p for p in model.parameters() if not any(p is h for h in head)]
     parts = (body[:len(body) // 2], lr / 30), (body[len(body) // 2:], lr / 10), (head, lr)
     return [dict(params=[p for p in part if p.requires_grad], lr=rate) for part, rate in parts if any(p.requires_grad for p in part)]
 
-class VisionLearner(FeatureLearner):
+def whole_net_pays(each:float, # training pictures of a typical label
+                   n:int, # of all
+                   error:float, # of the head, on training pictures that were hidden from it, 0 to 1
+                   device): # where it would be trained
+    "(is it worth training the whole net?, why)."
+    if each < 20 and n < 500: return False, f'{n} pictures, {each:.0f} of a typical label, are few, and it would learn them by heart'
+    if error < .05 and torch.device(device).type == 'cpu': return False, f'the head alone errs on {error:.1%} of the training pictures that were hidden from it; fine_tune(3) may win a little more, slowly'
+    return True, f'{n} pictures, and the head alone errs on {error:.1%} of those that were hidden from it'
+
+# %% ../nbs/full/09_pets.ipynb #09235686
+class VisionLearner(SeeingLearner):
     "A `Learner` around a timm model: features computed once, head first, then the whole net."
     def fine_tune(self,
-                  epochs:int|None=None, # passes over the whole net after the head; None: 0 where labels have fewer than 20 pictures, else the profile's
-                  lr:float=1e-3, # for the last layer; earlier ones move less
+                  epochs:int|None=None, # passes over the whole net after the head; None: the profile's where that pays, else none
+                  lr:float|None=None, # for the last layer; earlier ones move less. None: the learner's
                   quiet:bool=False): # say nothing
         "Fit the head on frozen features; then, for `epochs`, train the whole net with `layer_rates`. Says what it did and why."
         tell = (lambda *words: None) if quiet else print
-        start, each = time.perf_counter(), len(self.dls.train.rows) / len(self.dls.vocab)
-        if epochs is None: epochs = 0 if each < 20 else profile().epochs
+        start, y = time.perf_counter(), self.dls.pictures.y[self.dls.train.rows]
         self.fit_head()
-        views, n, d = self._kept['train'].shape
+        views, n, d = self.features('train').shape
         tell(f'head: {self.arch} looked once at {n} pictures{" and their mirror images" * (views == 2)}; logistic regression on {d} features, decay {self.decay:g}')
-        if epochs: self.groups, self._head_only = partial(layer_rates, lr=lr), True
-        if epochs: self.fit(epochs, quiet=quiet)
-        else: tell(f'whole net: left as it is, {each:.0f} pictures a label are few')
+        pays, why = whole_net_pays(y.bincount().float().median().item(), n, self.hidden_error, self.dls.device)
+        if epochs is None: epochs = profile().epochs * pays; tell(f'whole net: {f"{epochs} epochs" if epochs else "left as it is"}: {why}')
+        if epochs: self._fit_whole(epochs, lr or self.lr, quiet)
         e = self.validate()['error_rate']
         tell(f'error {e:.1%} ± {standard_error(e, len(self.dls.valid.rows)):.1%} on {len(self.dls.valid.rows)} held-out pictures, {time.perf_counter() - start:.1f} s')
+
+    def _fit_whole(self, epochs, lr, quiet):
+        "Train every weight, earlier ones more gently, with the batch norms folded away."
+        self.groups, self.fine = partial(layer_rates, lr=lr), True
+        with folded(self.model, self.dls.valid.x.plain(self.dls.valid.rows[:2])): self.fit(epochs, quiet=quiet)
+
+    def export(self, file): # ends in .safetensors
+        "The trained classifier in one file that `Exported` opens: weights, vocab, picture size, colours and how good it was. No pictures, no code."
+        write_exported(file, self.model, self.arch, self.dls, self.validate()['error_rate'])
+
+# %% ../nbs/full/09_pets.ipynb #545b43c6
+def fast_precision(device) -> str:
+    "The number format for training on `device`: bf16 or fp16 on a GPU, whichever it has; float32 ('no') elsewhere."
+    return {torch.bfloat16: 'bf16', torch.float16: 'fp16'}[quick_dtype(device)] if torch.device(device).type == 'cuda' else 'no'
 
 def vision_learner(dls:Dls, # pictures
                    arch:str|None=None, # a timm name; None: the net that knows such pictures
                    weights='auto', # auto: by name; a file; None: random numbers
-                   **options) -> VisionLearner: # for `Learner`: lr, metrics, ...
-    "A learner for `dls` around a timm model, with the colours normalised as that model expects."
+                   lr:float|None=None, # None: 3e-4, or what suits the offline net
+                   precision:str|None=None, # None: what the device does fast
+                   **options) -> VisionLearner: # for `Learner`: metrics, callbacks, ...
+    "A learner for `dls` around any timm classifier, with colours, and where it must be the size, as that model expects."
     if arch is None: arch, known = known_net(dls.pictures); weights = known if weights == 'auto' else weights
     model = create(arch, len(dls.vocab), weights).to(memory_format=torch.channels_last)
     cfg = model.pretrained_cfg
-    return VisionLearner(model, dls.with_(mean=cfg['mean'], std=cfg['std']), arch=arch, **options)
+    size = cfg['input_size'][-1] if cfg.get('fixed_input_size') else dls.size
+    if size != dls.size: print(f'{arch} takes pictures of {size} pixels and no other, so that is what it gets here, not {dls.size}')
+    dls = dls.with_(mean=cfg['mean'], std=cfg['std'], size=size)
+    options = dict(opt_func=partial(torch.optim.AdamW, fused=True)) | options
+    return VisionLearner(model, dls, lr=lr or (1e-2 if arch == tiny_arch else 3e-4), precision=precision or fast_precision(dls.device), arch=arch, **options)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.frozen import choose_decay, features, fit_linear, fold, quick_body, quick_dtype
+from coursehelpers.frozen import choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
 from coursehelpers.weights import create
 
 from .test_vision import TINY, small_dls
@@ -34,6 +34,35 @@ def test_folding_is_exact_and_leaves_the_model_alone():
     assert torch.allclose(folded(x), model(x), atol=1e-4) and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+@pytest.mark.parametrize('arch', [TINY, 'mobilenetv2_035', 'resnet10t', 'test_vit'])
+def test_folding_for_a_while_gives_the_same_net_back(arch):
+    torch.manual_seed(0)
+    size = 160 if arch == 'test_vit' else 64
+    model, x = create(arch, 5, weights=None), torch.randn(4, 3, size, size)
+    model.train()(x)
+    names, shapes = list(model.state_dict()), [v.shape for v in model.state_dict().values()]
+    with torch.no_grad(): before = model.eval()(x)
+    with folded(model.train(), x):
+        assert model.training and not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+        with torch.no_grad(): inside = model.eval()(x)
+    with torch.no_grad(): after = model(x)
+    assert torch.allclose(before, inside, atol=1e-4) and torch.allclose(before, after, atol=1e-4)
+    assert list(model.state_dict()) == names and [v.shape for v in model.state_dict().values()] == shapes
+
+
+def test_what_is_trained_while_folded_stays_trained_when_training_fails():
+    torch.manual_seed(0)
+    model, x = create(TINY, 5, weights=None), torch.randn(4, 3, 64, 64)
+    model.train()(x)
+    with pytest.raises(KeyboardInterrupt), folded(model, x):
+        with torch.no_grad():
+            for p in model.parameters(): p.add_(.01 * torch.randn_like(p))
+            there = model.eval()(x)
+        raise KeyboardInterrupt
+    with torch.no_grad(): assert torch.allclose(model.eval()(x), there, atol=1e-3)
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) and all(p.isfinite().all() for p in model.parameters())
+
+
 def test_a_net_that_cannot_be_folded_is_left_as_it_is():
     class Twice(nn.Module): # the convolution's output is used once more, without the batch norm
         def __init__(self):
@@ -60,4 +89,4 @@ def test_the_head_is_the_best_logistic_regression():
 
 
 def test_choose_decay_survives_labels_with_one_picture():
-    assert choose_decay(torch.randn(4, 6), torch.tensor([0, 1, 2, 3]), 4) in (1e-4, 1e-3, 1e-2)
+    assert choose_decay(torch.randn(4, 6), torch.tensor([0, 1, 2, 3]), 4)[0] in (1e-4, 1e-3, 1e-2)
