@@ -6,7 +6,6 @@
 __all__ = ['known_arch', 'find_weights', 'check_fit', 'create']
 
 # %% ../nbs/tools/weights.ipynb #71e2f98a
-import difflib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,23 +15,39 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .catalogue import about, former, made_from, moved, nearest
 from .files import DataError, fetch
 from .settings import settings
 
 # %% ../nbs/tools/weights.ipynb #ff0d0930
-def known_arch(arch:str) -> str: # a timm name, with or without a tag: 'resnet18' or 'resnet18.a1_in1k'
-    "`arch`, if timm knows it; else a `DataError` that offers the nearest names."
-    name = arch.partition('.')[0]
-    if timm.is_model(name): return arch
-    near = difflib.get_close_matches(name, timm.list_models(), 4, .5)
-    raise DataError(f'timm {timm.__version__} has no architecture {name!r}. ' + (f'Did you mean {", ".join(near)}? ' if near else '') +
-                    'timm.list_models("*part*") lists names that contain a part.')
+_said = set()
 
-def find_weights(arch:str, # a timm name; with a tag, only that file will do
+def known_arch(arch:str) -> str: # a timm name, of today or of years ago, with or without a tag: 'resnet18', 'resnet18.a1_in1k', 'convnext_tiny_in22k'
+    "What `arch` is called today, if timm knows it; else a `DataError` that offers the nearest names."
+    now = moved(arch) or arch
+    if now != arch and arch not in _said: _said.add(arch); print(f'{arch} is called {now} now')
+    name = now.partition('.')[0]
+    if not timm.is_model(name): raise DataError(_unknown(name))
+    return now
+
+def _unknown(name):
+    "Why timm has no such architecture, and what to do."
+    if (net := about(name)): return (f'{name!r} is an architecture of {net.params / 1e6:.1f} million parameters, but timm {timm.__version__} does not have it. '
+                                     f'timm {made_from()} does: %pip install timm=={made_from()}, then restart the kernel.')
+    near = nearest(name, timm.list_models())
+    return (f'timm {timm.__version__} has no architecture {name!r}. ' + (f'Did you mean {", ".join(near)}? ' if near else '') +
+            'timm.list_models("*part*") lists names that contain a part.')
+
+def _file_names(arch):
+    "The names that a file of these weights may have: today's and those of years ago. Of an architecture without a tag, also its tags' former names."
+    tags = [] if '.' in arch else [f'{arch}.{t.partition(".")[2]}' for t in timm.list_pretrained(f'{arch}.*')]
+    return dict.fromkeys([arch, moved(arch) or arch, *former(moved(arch) or arch), *(old for t in tags for old in former(t))])
+
+def find_weights(arch:str, # a timm name, of today or of years ago; with a tag, only that file will do
                  root=None): # folder to look in; None: [data] root
-    "The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>."
+    "The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>; a former name and today's are the same."
     folder = Path(root or settings().data.root).expanduser()/'weights'
-    found = [p for p in sorted(folder.glob(f'{arch}*.safetensors')) if p.name.removeprefix(arch)[0] == '.']
+    found = [p for name in _file_names(arch) for p in sorted(folder.glob(f'{name}*.safetensors')) if p.name.removeprefix(name)[0] == '.']
     return found[0] if found else None
 
 # %% ../nbs/tools/weights.ipynb #56f515ea
@@ -42,32 +57,45 @@ def check_fit(arch:str, # a timm name
     try:
         with safe_open(file, 'pt') as f: there = {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}
     except (SafetensorError, OSError) as e: raise DataError(f'{file}: not a whole safetensors file ({e}). Fetch it again.') from None
-    with torch.device('meta'): body = timm.create_model(arch, num_classes=0)
+    with torch.device('meta'): body = timm.create_model(arch.partition('.')[0], num_classes=0)
     wanted = {k: tuple(v.shape) for k, v in body.state_dict().items() if not k.endswith('num_batches_tracked')}
     wrong = [f'  {k}: {arch} needs {s}, the file has {there.get(k, "none")}' for k, s in wanted.items() if there.get(k) != s]
     if wrong: raise DataError(f'{file}: these weights do not fit {arch}, {len(wrong)} of {len(wanted)} tensors differ:\n' +
                               '\n'.join(wrong[:3]) + '\nNothing was loaded. Is the file named after another architecture?')
 
+def _for_timm(arch):
+    "`arch` without a tag that timm does not know: a file may have one of its own."
+    return arch if '.' not in arch or timm.is_model_pretrained(arch) else arch.partition('.')[0]
+
 def _from_file(arch, file, n):
     "The model with the weights in `file`. Ports from TensorFlow pad as TensorFlow does."
     check_fit(arch, file)
     pad = dict(pad_type='same') if '.tf_' in Path(file).name else {}
-    return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), num_classes=n, **pad)
+    return timm.create_model(_for_timm(arch), pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), num_classes=n, **pad)
 
 # %% ../nbs/tools/weights.ipynb #f11ad476
 def _fetched(arch, mirrors):
     "The weights file from a mirror into the data folder, or the reasons why not."
     tag = getattr(timm.models.get_pretrained_cfg(arch), 'tag', '') if '.' not in arch else ''
-    name = f'{arch}.{tag}.safetensors' if tag and tag != 'untrained' else f'{arch}.safetensors'
-    return fetch(settings().data.root/'weights'/name, [f'{m.rstrip("/")}/weights/{name}' for m in mirrors])
+    full = f'{arch}.{tag}' if tag and tag != 'untrained' else arch
+    names = [f'{name}.safetensors' for name in (full, *former(full))]
+    return fetch(settings().data.root/'weights'/names[0], [f'{m.rstrip("/")}/weights/{name}' for m in mirrors for name in names])
 
 def _reachable(address):
     "Nothing, if a server answers there, with whatever; else an OSError within seconds (the hub's client would retry for a minute)."
     try: urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=10).close()
     except urllib.error.HTTPError: pass
 
+def _check_tag(arch):
+    "Nothing, if timm knows weights of that tag; else a `DataError` that lists those it knows."
+    name, _, tag = arch.partition('.')
+    tags = [t.partition('.')[2] for t in timm.list_pretrained(f'{name}.*')]
+    if tag and tag not in tags: raise DataError(f'timm {timm.__version__} has no weights {tag!r} for {name}, and no file {arch}.safetensors lies in '
+        f'{settings().data.root/"weights"}. ' + (f'timm {made_from()} has them: %pip install timm=={made_from()}, then restart the kernel. ' if (net := about(arch)) and net.name == arch else '') + (f'Tags it knows: {", ".join(tags)}.' if tags else f'It has no weights for {name} at all; weights=None trains from scratch.'))
+
 def _from_hub(arch, n, why):
     "The model with weights from timm's hub or its cache, or a `DataError` that says which file to bring."
+    _check_tag(arch)
     cfg = timm.models.get_pretrained_cfg(arch)
     kept = huggingface_hub.try_to_load_from_cache(cfg.hf_hub_id, 'model.safetensors') if cfg and cfg.hf_hub_id else None
     try:
@@ -85,7 +113,7 @@ def create(arch:str, # a timm name
            weights='auto'): # auto: by name; a file; None: random numbers
     "A timm model with a new last layer for `n` labels: weights from a file, the data folder, a mirror or the hub."
     arch = known_arch(arch)
-    if weights is None: return timm.create_model(arch, num_classes=n)
+    if weights is None: return timm.create_model(_for_timm(arch), num_classes=n)
     if weights != 'auto': return _from_file(arch, weights, n)
     file, why, mirrors = find_weights(arch), '', settings().data.mirrors
     if not file and mirrors:

@@ -6,6 +6,8 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
+from coursehelpers import weights
+from coursehelpers.catalogue import made_from
 from coursehelpers.files import DataError
 from coursehelpers.weights import check_fit, create, find_weights, known_arch
 
@@ -93,3 +95,56 @@ def test_weights_in_the_hubs_cache_need_no_network(root, no_network, tmp_path, m
     given = keep(TINY, tmp_path/'model.safetensors')
     monkeypatch.setattr(huggingface_hub, 'try_to_load_from_cache', lambda repo, name: str(tmp_path/name) if repo.startswith(f'timm/{TINY}') else None)
     assert torch.equal(create(TINY, 3).layer1[0].conv1.weight, given.layer1[0].conv1.weight)
+
+
+# ---- names that moved
+
+def test_a_name_of_years_ago_is_translated_and_that_is_said_once(capsys, monkeypatch):
+    monkeypatch.setattr(weights, '_said', set())
+    assert [known_arch('convnext_small_in22k') for _ in range(3)] == ['convnext_small.fb_in22k'] * 3
+    assert capsys.readouterr().out == 'convnext_small_in22k is called convnext_small.fb_in22k now\n'
+
+
+@pytest.mark.parametrize('lies_as', ['convnext_tiny_in22k', 'convnext_tiny.fb_in22k'])
+@pytest.mark.parametrize('asked', ['convnext_tiny_in22k', 'convnext_tiny.fb_in22k', 'convnext_tiny'])
+def test_files_named_either_way_are_found(root, lies_as, asked):
+    (root/'weights'/f'{lies_as}.safetensors').touch()
+    assert find_weights(asked).name == f'{lies_as}.safetensors'
+
+
+def test_a_former_name_is_no_excuse_for_other_weights(root):
+    (root/'weights'/'convnext_tiny_in22ft1k.safetensors').touch() # fine-tuned: not what is asked for
+    assert find_weights('convnext_tiny_in22k') is None and find_weights('convnext_tiny.fb_in22k') is None
+
+
+def test_weights_under_a_former_name_load(root, capsys):
+    given = keep('mobilenetv3_large_100', root/'weights'/'mobilenetv3_large_100_miil.safetensors')
+    model = create('mobilenetv3_large_100_miil', 3)
+    assert torch.equal(model.conv_stem.weight, given.conv_stem.weight) and 'is called mobilenetv3_large_100.miil_in21k_ft_in1k now' in capsys.readouterr().out
+
+
+def test_a_file_may_have_a_tag_of_its_own(root):
+    given = keep(TINY, root/'weights'/f'{TINY}.mine.safetensors')
+    assert torch.equal(create(f'{TINY}.mine', 3).layer1[0].conv1.weight, given.layer1[0].conv1.weight)
+    assert create(f'{TINY}.mine', 3, weights=None).num_classes == 3
+
+
+def test_a_tag_that_nobody_has_lists_those_that_are(root, no_network):
+    with pytest.raises(DataError, match="has no weights 'a7_in1k' for resnet18.*Tags it knows: a1_in1k, "): create('resnet18.a7_in1k', 3)
+
+
+def test_a_name_that_only_another_timm_knows(monkeypatch):
+    monkeypatch.setattr(timm, 'is_model', lambda name: False)
+    with pytest.raises(DataError, match=rf"'levit_256' is an architecture of 18.9 million.*timm {made_from()} does: %pip install timm=={made_from()}"): known_arch('levit_256')
+
+
+def test_a_name_that_timm_knows_and_the_catalogue_does_not(): assert known_arch('xcit_nano_12_p16_224') == 'xcit_nano_12_p16_224'
+
+
+def test_a_mirror_may_use_a_former_name(root, server, monkeypatch): # noqa: F811
+    url, www = server
+    (www/'weights').mkdir()
+    keep('mobilenetv3_large_100', www/'weights'/'mobilenetv3_large_100_miil.safetensors')
+    monkeypatch.setenv('COURSEHELPERS_DATA_MIRRORS', url)
+    create('mobilenetv3_large_100.miil_in21k_ft_in1k', 3)
+    assert [f.name for f in (root/'weights').iterdir()] == ['mobilenetv3_large_100.miil_in21k_ft_in1k.safetensors']
