@@ -82,7 +82,7 @@ def _entries(home, size):
         try:
             entries = json.loads(index.read_text())
             if pack.stat().st_size != len(entries) * size * size * 3: raise ValueError(f'{pack.stat().st_size} bytes for {len(entries)} pictures')
-            found.update(entries)
+            found |= {k: e for k, e in entries.items() if e[5] or 'pip install' not in (e[4] or '')} # what may be readable by now is tried again
         except (OSError, ValueError, AttributeError) as e: _remove(pack, e)
     return found
 
@@ -159,7 +159,7 @@ class Streamed(_Stored):
 # %% ../nbs/tools/cache.ipynb #e9d409ee
 def _home(size):
     "The folder for pictures of that size."
-    return Path(settings().data.cache)/f'v1-{size}px'
+    return Path(settings().data.cache)/f'v2-{size}px'
 
 def _memo(paths):
     "Where the hashes of these files are remembered: one file for each folder that holds them all."
@@ -252,7 +252,10 @@ def _filled(p, entries, pixels):
     report = [*p.report, *_problems(p.x, entries)]
     if not len(rows): raise DataError(f'{p.name}: none of {len(entries)} files is a picture that can be read.\n{tell(report)}')
     some = [entries[i] for i in rows]
-    return replace(take(p, rows), x=pixels(some), aspect=torch.tensor([e[2] for e in some]), report=report)
+    left = take(p, rows)
+    gone = {*p.y[p.train].tolist()} - {*left.y[left.train].tolist()}
+    report += [Problem(str((p.root or Path())/p.vocab[i]), 'no picture to train on is left of this label', None) for i in sorted(gone)]
+    return replace(left, x=pixels(some), aspect=torch.tensor([e[2] for e in some]), report=report)
 
 # %% ../nbs/tools/cache.ipynb #dc4f0312
 def _streamed(p, size):
@@ -260,7 +263,7 @@ def _streamed(p, size):
     entries = [None] * len(p)
     def one(i):
         aspect, problem = read_header(p.x[i])
-        entries[i] = [None, i, aspect, 0, problem and problem.what, problem is None]
+        entries[i] = [None, i, aspect, 0, problem and problem.what, aspect is not None]
     each(one, len(p))
     return _filled(p, entries, lambda some: Streamed([p.x[e[1]] for e in some], size))
 

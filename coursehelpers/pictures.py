@@ -7,13 +7,20 @@ __all__ = ['Pictures', 'take', 'Problem', 'tell', 'read_picture', 'read_header',
            'folder']
 
 # %% ../nbs/tools/pictures.ipynb #cba339cb
+import csv
+import os
+import re
+import unicodedata
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,8 +39,13 @@ class Pictures:
     flip: bool = True # does a mirrored picture keep its label?
     part: float = .35 # of its area: the smallest that still shows what the label says
     masks: Tensor | None = None # bool (n, height, width), where known
-    report: list = field(default_factory=list) # one `Problem` for each file that was not as it should be
+    report: list = field(default_factory=list) # one `Problem` for each file or label that was not as it should be
     aspect: Tensor | None = None # width / height of each original, (n,), where `x` holds it squeezed into a square
+    files: list | None = None # the file behind each row, also when `x` holds its pixels; None: made in memory
+    root: Path | None = None # the folder that holds the labels or their table, where there is one
+
+    def __post_init__(self):
+        if isinstance(self.x, list): object.__setattr__(self, 'files', self.x)
 
     def __len__(self): return len(self.y)
     def __repr__(self):
@@ -47,35 +59,77 @@ def take(p:Pictures, # any
     place[keep] = torch.arange(len(keep))
     train, valid = (place[rows][place[rows] >= 0] for rows in (p.train, p.valid))
     some = lambda v: v if v is None else [v[i] for i in keep] if isinstance(v, list) else v[keep]
-    return replace(p, x=some(p.x), y=p.y[keep], train=train, valid=valid, masks=some(p.masks), aspect=some(p.aspect))
+    return replace(p, x=some(p.x), y=p.y[keep], train=train, valid=valid, masks=some(p.masks), aspect=some(p.aspect), files=some(p.files))
 
 # %% ../nbs/tools/pictures.ipynb #c67fe771
 @dataclass(frozen=True)
 class Problem:
-    "A file that was not as it should be, what was wrong with it, and whether it is used all the same."
+    "A file that was not as it should be, what was wrong with it, and whether it is used all the same. `used` None: a word about a label or the whole set."
     file: str
     what: str
-    used: bool
+    used: bool | None
 
-def tell(report:list) -> str: # of `Problem`
-    "The report as text, one line a file, the unusable first."
-    lines = [f'  {"converted" if p.used else "left out"}: {Path(p.file).name}: {p.what}' for p in sorted(report, key=lambda p: p.used)]
-    return '\n'.join([f'{sum(not p.used for p in report)} files left out, {sum(p.used for p in report)} converted', *lines])
+def _short(report):
+    "The names of the files in the report, from the folder down that holds them all."
+    try: above = os.path.commonpath([os.path.dirname(p.file) for p in report if os.path.isabs(p.file)])
+    except ValueError: above = None # there are none, or they lie on two drives
+    return [Path(os.path.relpath(p.file, above) if above and os.path.isabs(p.file) else p.file).as_posix() for p in report]
+
+def tell(report:list, # of `Problem`
+         most:int=20) -> str: # lines, at most
+    "The report as text, one line a file: what is unusable, what is used all the same, what else to know."
+    said = {False: 'left out', True: 'converted', None: 'note'}
+    kinds = list(said)
+    lines = sorted(zip(report, _short(report)), key=lambda v: kinds.index(v[0].used))
+    lines = [f'  {said[p.used]}: {name}: {p.what}' for p, name in lines]
+    count, notes = {k: sum(p.used is k for p in report) for k in said}, ''
+    if count[None]: notes = f', {count[None]} note{"s" * (count[None] > 1)}'
+    more = [f'  and {len(lines) - most} more: all are in .report'] if len(lines) > most else []
+    return '\n'.join([f'{count[False]} files left out, {count[True]} converted{notes}', *lines[:most], *more])
 
 # %% ../nbs/tools/pictures.ipynb #803b61e5
+def _range(v, whole):
+    "(black, white, what was decided or None) for pixels that are not bytes."
+    lo, hi = float(v.min()), float(v.max())
+    if whole and lo >= 0 and hi < 65536: return next((0, top, why) for top, why in _depths if hi <= top)
+    if lo >= 0 and hi <= 255: return (0, 1, 'floats from 0 to 1') if hi <= 1 else (0, 255, 'floats from 0 to 255')
+    return lo, hi if hi > lo else lo + 1, f'numbers from {lo:.4g} to {hi:.4g}: the lowest is black, the highest white'
+
+_depths = (255, '8 bits stored in 16'), (4095, '12 bits stored in 16'), (65535, None)
+
+def _bytes(im):
+    "(`im` with 8 bits a channel, what was decided or None)."
+    if im.mode[0] not in 'IF': return im, None
+    v = np.asarray(im).astype('float32')
+    v[~np.isfinite(v)] = 0
+    black, white, what = _range(v, im.mode != 'F')
+    return Image.fromarray(((v - black) * (255 / (white - black))).round().astype('uint8')), what
+
+# %% ../nbs/tools/pictures.ipynb #a9d8f380
+_turns = dict(zip(range(2, 9), (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+                                Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)))
+
+def _orientation(im):
+    "How `im` lies, 1 (upright) to 8, as the camera noted it; 1 if the note cannot be read."
+    if im.format == 'TIFF': return 1 # PIL turns these itself
+    try: return im.getexif().get(0x0112, 1)
+    except Exception: return 1 # whatever PIL stumbles over in there, the pixels are fine
+
 def _rgb(im):
-    "`im` upright and in RGB, whatever mode it came in."
-    if im.getexif().get(0x0112, 1) != 1: im = ImageOps.exif_transpose(im)
-    if im.mode.startswith('I'): im = Image.fromarray((np.asarray(im) // 257).astype('uint8')) # 16 bits a pixel
-    if im.mode == 'P': im = im.convert('RGBA')
-    return im if im.mode == 'RGB' else im.convert('RGB')
+    "(`im` upright and in RGB, whatever mode it came in; what was decided or None)."
+    turn, (im, what) = _turns.get(_orientation(im)), _bytes(im)
+    if im.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in im.info:
+        im = im.convert('RGBA')
+        if im.getextrema()[3][0] < 255: im, what = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im), 'transparent parts: now white'
+    if im.mode != 'RGB': im = im.convert('RGB')
+    return (im if turn is None else im.transpose(turn)), what
 
 # %% ../nbs/tools/pictures.ipynb #c3fc6266
 _longest = 2. # the most that a picture is squeezed
 
 def _aspect(im):
     "Width / height of what is kept of `im`, which may still lie on its side."
-    w, h = im.size[::-1 if im.getexif().get(0x0112, 1) > 4 else 1] # orientations 5 to 8
+    w, h = im.size[::-1 if _orientation(im) in (5, 6, 7, 8) else 1]
     return min(max(w / h, 1 / _longest), _longest)
 
 def _square(im, size):
@@ -87,34 +141,75 @@ def _square(im, size):
     return np.ascontiguousarray(x[0].permute(1, 2, 0).numpy())
 
 # %% ../nbs/tools/pictures.ipynb #f2168862
-_unreadable = OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError
+_grumbles = 'ignore', None, Warning, re.compile(r'PIL\.'), 0
+def _hush():
+    "No warnings from PIL about metadata that we do not use. (`catch_warnings` would not do: pictures are read in many threads.)"
+    if _grumbles not in warnings.filters: warnings.filterwarnings('ignore', module=r'PIL\.')
+
+@lru_cache(1)
+def _more_kinds():
+    "Can PIL read HEIC here? It can where pillow-heif is installed."
+    if not find_spec('pillow_heif'): return False
+    import pillow_heif
+    pillow_heif.register_heif_opener()
+    return True
+
+def _open(file):
+    "The file as PIL opens it."
+    _hush()
+    try: return Image.open(file)
+    except UnidentifiedImageError:
+        if not _more_kinds(): raise
+        return Image.open(file)
+
+# %% ../nbs/tools/pictures.ipynb #c7c465a7
+def _oddities(file, im):
+    "What is odd about a file that can be read, in words."
+    known, suffix = Image.registered_extensions(), Path(file).suffix
+    kind, named = ('JPEG' if k == 'MPO' else k for k in (im.format, known.get(suffix.lower()))) # many phones write MPO: a JPEG and a second one
+    if named and named != kind: yield f'named {suffix} but is a {kind}'
+    if im.format != 'MPO' and (n := getattr(im, 'n_frames', 1)) > 1: yield f'{n} {"pages" if kind == "TIFF" else "frames"}: the first is used'
+    if min(im.size) < 4: yield f'only {im.size[0]} x {im.size[1]} pixels'
 
 def read_picture(file, # path of a picture
                  size:int): # height and width wanted, in pixels
     "(uint8 array (size, size, 3) or None, width / height, `Problem` or None) of one file. Never raises for a bad file."
     try:
-        with warnings.catch_warnings(), Image.open(file) as im:
-            warnings.simplefilter('ignore') # PIL grumbles about metadata that we do not use
-            kind, aspect = im.format, _aspect(im)
+        with _open(file) as im:
+            odd, aspect = list(_oddities(file, im)), _aspect(im)
             im.draft('RGB', (size, size))
-            square = _square(_rgb(im), size)
-    except _unreadable as e:
+            rgb, what = _rgb(im)
+            square = _square(rgb, size)
+    except Exception as e: # a damaged file makes PIL raise nearly anything
         return None, 1., Problem(str(file), _reason(file, e), False)
-    odd = kind != 'JPEG' and Path(file).suffix.lower() in ('.jpg', '.jpeg')
-    return square, aspect, Problem(str(file), f'named {Path(file).suffix} but is a {kind}: converted', True) if odd else None
+    odd = '; '.join(odd + [what] * (what is not None))
+    return square, aspect, Problem(str(file), odd, True) if odd else None
+
+# %% ../nbs/tools/pictures.ipynb #bb0b9bb5
+_others = ((rb'.{4}ftyp(hei|hev|mif1|msf1)', 'a HEIC, which PIL cannot read: convert it to JPEG, or pip install pillow-heif'),
+           (rb'.{4}ftypavi', 'an AVIF, which this PIL cannot read: convert it to JPEG, or pip install -U pillow'),
+           (rb'version https://git-lfs', 'not a picture but a pointer of Git LFS: git lfs pull fetches the file itself'),
+           (rb'\s*(<!doctype html|<html)', 'not a picture but a web page'), (rb'\s*<(\?xml|svg)', 'not a picture but an XML or SVG drawing'),
+           (rb'%PDF', 'not a picture but a PDF'), (rb'PK\x03\x04', 'not a picture but a zip archive'), (rb'\0{64}', 'not a picture but zeros: the copy or the disk failed'))
 
 def _reason(file, e):
     "Why `file` could not be read, in a few words."
     if not Path(file).exists(): return 'no such file'
     if Path(file).stat().st_size == 0: return 'empty file, 0 bytes'
-    return 'not a picture' if isinstance(e, UnidentifiedImageError) else f'damaged: {e}'
+    if isinstance(e, Image.DecompressionBombError): return f'too large: PIL opens at most {2 * Image.MAX_IMAGE_PIXELS:,} pixels. Make a smaller copy'
+    if isinstance(e, OSError) and e.errno: return f'cannot be read: {e.strerror}'
+    if not isinstance(e, UnidentifiedImageError): return f'damaged: {e or type(e).__name__}'
+    with open(file, 'rb') as f: head = f.read(200)
+    return next((what for start, what in _others if re.match(start, head, re.I | re.S)), 'not a picture')
 
 # %% ../nbs/tools/pictures.ipynb #cfa3f638
 def read_header(file): # path of a picture
     "(width / height or None, `Problem` or None) of one file, without decoding it. What is damaged further in is not found."
     try:
-        with Image.open(file) as im: return _aspect(im), None
-    except _unreadable as e: return None, Problem(str(file), _reason(file, e), False)
+        with _open(file) as im:
+            odd = '; '.join(_oddities(file, im))
+            return _aspect(im), Problem(str(file), odd, True) if odd else None
+    except Exception as e: return None, Problem(str(file), _reason(file, e), False)
 
 # %% ../nbs/tools/pictures.ipynb #ab72ea52
 def _parts(n, valid):
@@ -162,27 +257,243 @@ def few(pictures:Pictures, # any
     return replace(pictures, train=train, valid=valid)
 
 # %% ../nbs/tools/pictures.ipynb #c4d6d09a
-_endings = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
-_held_names = ('valid', 'validation', 'val', 'test')
+_endings = set('.jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .webp .tif .tiff .avif .heic .heif .jp2 .ppm .pgm .pbm .tga .mpo .jxl'.split())
+_raw = set('.cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .svg .psd'.split()) # pictures for people, not for us
+_silent = set('.txt .csv .tsv .json .xml .md .py .mat .npy .npz .html .pdf .zip .mp4 .mov .db .ini .pt .safetensors'.split())
+_junk = {'__macosx', 'thumbs.db', 'desktop.ini', '@eadir', '$recycle.bin', 'system volume information', '__pycache__', 'lost+found'}
+_starts = rb'\xff\xd8\xff|\x89PNG|GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II\*\0|MM\0\*|.{4}ftyp(avi|hei|mif1)'
 
-def _labelled(path):
-    "(file, label) of every picture in `path`/<label>/, in order."
-    return [(f, d.name) for d in sorted(path.iterdir()) if d.is_dir() for f in sorted(d.rglob('*')) if f.suffix.lower() in _endings]
+def _is_picture(entry):
+    "Does this file hold a picture, by its ending, or by its first bytes where the ending says nothing?"
+    ending = os.path.splitext(entry.name)[1].lower()
+    if ending in _endings or ending in _silent: return ending in _endings
+    try:
+        with open(entry.path, 'rb') as f: return bool(re.match(_starts, f.read(16), re.S))
+    except OSError: return False
 
-def folder(path, # a folder that holds one folder for each label, or train/ and valid/ that hold them
+# %% ../nbs/tools/pictures.ipynb #a5a0ee75
+_plain_name = lambda name: unicodedata.normalize('NFC', name) # an é typed on a Mac is the same é
+
+class _Tree:
+    "All pictures and folders below `root`, as tuples of names."
+    def __init__(self, root):
+        self.root, self.pictures, self.folders, self.odd = Path(root), [], [], []
+        self._walk(str(root), (), (os.path.realpath(root),))
+
+    def _walk(self, here, at, above):
+        try: entries = sorted(os.scandir(here), key=lambda e: _plain_name(e.name))
+        except OSError as e: self._note(here, f'the folder cannot be read: {e.strerror}'); return
+        for e in entries:
+            if e.name.startswith('.') or e.name.lower() in _junk: continue
+            try:
+                if e.is_dir(): self._enter(e, (*at, e.name), above)
+                elif e.is_file(): self._file(e, (*at, e.name))
+                elif e.is_symlink(): self._note(e.path, 'a link to nothing')
+            except OSError: self._note(e.path, 'a link to itself')
+
+    def _enter(self, e, at, above):
+        real = os.path.realpath(e.path) if e.is_symlink() else os.path.join(above[-1], e.name)
+        if real in above: self._note(e.path, 'a link to a folder that holds it: not followed'); return
+        self.folders.append(at)
+        self._walk(e.path, at, (*above, real))
+
+    def _file(self, e, at):
+        if os.path.splitext(e.name)[1].lower() in _raw: self._note(e.path, 'a kind that is not read here: convert it to JPEG or PNG')
+        elif _is_picture(e): self.pictures.append(at)
+
+    def _note(self, path, what, used=False): self.odd.append(Problem(str(path), what, used))
+
+# %% ../nbs/tools/pictures.ipynb #5368fceb
+_train_names, _held_names = ('train', 'training'), ('valid', 'validation', 'val', 'dev', 'test', 'testing')
+_other_names = 'masks', 'mask', 'annotations', 'labels', 'trimaps', 'test1', 'unlabeled', 'unlabelled'
+_no_labels = {*_train_names, *_held_names, *_other_names, *'images imgs img image pictures pics photos jpegs jpegimages data'.split()}
+
+def _named(tops, names):
+    "The first of `tops` that has one of these names, whatever its case."
+    return next((t for name in names for t in tops if t.lower() == name), None)
+
+def _by_folder(pictures, tops):
+    "([(picture, label)], how deep the folders of the labels lie), or (None, 0) where folders are not labels. `tops`: the folders that hold pictures."
+    deep = [t for t in tops if any(len(p) > 2 for p in pictures if p[0] == t)]
+    if _named(deep, _train_names) and all(t.lower() in _no_labels for t in tops): return [(p, p[1]) for p in pictures if len(p) > 2], 2
+    if len(tops) < 2 or all(t.lower() in _no_labels for t in tops): return None, 0
+    return [(p, p[0]) for p in pictures if len(p) > 1], 1
+
+# %% ../nbs/tools/pictures.ipynb #37e0e572
+_file_names = set('file filename file_name filepath filepaths path image image_id image_name id img img_id picture name'.split())
+_label_names = 'label labels class class_name classname category target breed species type y tag diagnosis'.split()
+
+def _cells(file):
+    "The rows of a table in text, cut at whichever of , ; and tab its first line holds most of."
+    text = file.read_text(encoding='utf-8-sig', errors='replace')
+    first = text.partition('\n')[0]
+    try: return [[c.strip() for c in row] for row in csv.reader(text.splitlines(), delimiter=max(',;\t', key=first.count)) if row]
+    except csv.Error: return []
+
+def _lookup(pictures, stem):
+    "{a name that a table may use: picture}. Folders named like the table come first: train.csv is about train/."
+    names = {}
+    for p in sorted(pictures, key=lambda p: p[0].lower() != stem):
+        for name in ('/'.join(p), p[-1], os.path.splitext(p[-1])[0]): names.setdefault(_plain_name(name), p)
+    def find(cell):
+        cell = _plain_name(cell.replace('\\', '/')).removeprefix('./')
+        return names.get(cell) or names.get(cell.rpartition('/')[2])
+    return find
+
+def _columns(rows, find):
+    "(names or None, rows without them, column of files, column of labels), or None."
+    rows = [r for r in rows if len(r) == max(map(len, rows))]
+    files = lambda j: len({find(r[j]) for r in rows} - {None})
+    file = max(range(len(rows[0])), key=lambda j: (files(j) > 1 and rows[0][j].lower() in _file_names, files(j)))
+    if files(file) < 2: return None
+    head, rows = (None, rows) if find(rows[0][file]) else (rows[0], rows[1:])
+    kinds = {j: len({r[j] for r in rows}) for j in range(len(rows[0])) if j != file}
+    named = [j for name in _label_names for j in kinds if head and head[j].lower().replace(' ', '_') == name and kinds[j] > 1]
+    label = next(iter(named + [j for j in kinds if 2 <= kinds[j] <= len(rows) / 2]), None)
+    return None if label is None else (head, rows, file, label)
+
+# %% ../nbs/tools/pictures.ipynb #2b4ed226
+def _by_table(tree, at, pictures):
+    "[(picture, label)] from the first table that fits, or None. What is in only one of the two is named."
+    here = tree.root.joinpath(*at)
+    tables = [f for f in sorted(here.iterdir()) if f.suffix.lower() in ('.csv', '.tsv', '.txt') and f.is_file()
+              and not f.name.lower().startswith(('.', 'cleaning', 'sample', 'readme'))]
+    for file in sorted(tables, key=lambda f: 'label' not in f.name.lower()):
+        rows, find = _cells(file), _lookup(pictures, file.stem.lower())
+        if fits := len(rows) > 1 and _columns(rows, find): return _table_rows(tree, here, file, find, pictures, *fits)
+
+def _table_rows(tree, here, file, find, pictures, head, rows, j, k):
+    "[(picture, label)] from columns j (files) and k (labels)."
+    names = f'column {head[k]!r} of {file.name}, the files in {head[j]!r}' if head else f'column {k + 1} of {file.name}, the files in column {j + 1}'
+    tree._note(file, f'the labels are {names}', None)
+    found = {}
+    for row in rows:
+        picture, label = find(row[j]), row[k]
+        if picture is None: tree._note(here/row[j], f'in {file.name}, but not in the folder')
+        elif not label: tree._note(here.joinpath(*picture), f'no label in {file.name}')
+        elif found.setdefault(picture, label) != label: tree._note(here.joinpath(*picture), f'{found[picture]!r} and {label!r} in {file.name}: the first is used', True)
+    for p in pictures:
+        if p not in found: tree._note(here.joinpath(*p), f'no label in {file.name}')
+    return sorted(found.items())
+
+# %% ../nbs/tools/pictures.ipynb #b0f149a6
+_counted = re.compile(r'(.*?)[\s_.\-(]*\d+\D*')
+_cameras = set('img image dsc dscn dscf pxl mvimg vid photo picture pic screenshot screen whatsapp gopr dji p imgp sam file frame scan untitled'.split())
+
+def _name_label(name):
+    "The part of a file's name before its last number, or None."
+    label = _counted.fullmatch(os.path.splitext(name)[0])
+    word = label and re.match(r'[^\W\d_]+', label[1])
+    return label[1] if word and word[0].lower() not in _cameras else None
+
+def _by_name(tree, at, pictures):
+    "[(picture, label)] if the names hold two labels, each with two pictures or more; else None."
+    rows = [(p, _name_label(p[-1])) for p in pictures]
+    if sum(n > 1 for n in Counter(label for _, label in rows if label).values()) < 2: return None
+    tree._note(tree.root.joinpath(*at), f'the labels are what stands before the last number of a name, as in {next(p[-1] for p, label in rows if label)}', None)
+    return _without_label(tree, at, rows, 'no label in its name')
+
+def _without_label(tree, at, rows, why):
+    "The rows that have a label; the others are named."
+    for p, label in rows:
+        if not label: tree._note(tree.root.joinpath(*at, *p), why)
+    return [(p, str(label)) for p, label in rows if label]
+
+def _by_rule(tree, at, pictures, label):
+    "[(picture, label)] by a function of the file, or a regular expression with one group."
+    if not callable(label):
+        pattern = re.compile(label)
+        if pattern.groups != 1: raise ValueError(f'label={label!r}: a regular expression with one group is needed, as in (.+)_[0-9]+; this one has {pattern.groups}')
+        label = lambda file: (m := pattern.search(file.relative_to(tree.root.joinpath(*at)).as_posix())) and m[1]
+    return _without_label(tree, at, [(p, label(tree.root.joinpath(*at, *p))) for p in pictures], 'label= finds none for it')
+
+# %% ../nbs/tools/pictures.ipynb #af8f16f0
+def _rows(tree, label, at=()):
+    "(where the labels begin, [(picture, label)]): the first layout that fits."
+    pictures = [p[len(at):] for p in tree.pictures if p[:len(at)] == at]
+    tops = list(dict.fromkeys(p[0] for p in pictures if len(p) > 1))
+    if label is not None: return at, _by_rule(tree, at, pictures, label)
+    rows, depth = _by_folder(pictures, tops)
+    if rows:
+        _beside(tree, at, pictures, depth)
+        return at, rows
+    pictures = _without_masks(tree, at, pictures)
+    if (rows := _by_table(tree, at, pictures)) is not None: return at, rows
+    if len(tops) == 1 and all(len(p) > 1 for p in pictures):
+        tree._note(tree.root.joinpath(*at, tops[0]), 'the only folder with pictures: it is gone into', None)
+        return _rows(tree, label, (*at, tops[0]))
+    if (rows := _by_name(tree, at, pictures)) is None: raise DataError(_no_labels_found(tree))
+    return at, rows
+
+def _without_masks(tree, at, pictures):
+    "The pictures that do not lie in folders for masks and the like, if there are others."
+    rest = [p for p in pictures if len(p) == 1 or p[0].lower() not in _other_names]
+    if not rest: return pictures
+    for top, n in Counter(p[0] for p in pictures if len(p) > 1 and p[0].lower() in _other_names).items(): tree._note(tree.root.joinpath(*at, top), f'{n} pictures not used', None)
+    return rest
+
+def _beside(tree, at, pictures, depth):
+    "Name the pictures above the folders of the labels, and the folders among them that are empty."
+    for p in pictures:
+        if len(p) <= depth: tree._note(tree.root.joinpath(*at, *p), 'beside the folders that are labels, so it has none')
+    full = {p[:k] for p in pictures for k in range(1, len(p))}
+    for f in tree.folders:
+        f = f[len(at):] if f[:len(at)] == at else ()
+        if len(f) == depth and f not in full and (depth == 1 or f[:1] in full): tree._note(tree.root.joinpath(*at, *f), 'no picture in it, so no label', None)
+
+def _no_labels_found(tree):
+    "What was found, and the three ways to say what is what."
+    name = tree.root.name
+    if not tree.pictures: return f'{tree.root}: no picture in it. Expected {name}/<label>/<picture>, with a picture ending in one of {" ".join(sorted(_endings))}'
+    p = tree.pictures[0]
+    return (f'{tree.root}: {len(tree.pictures)} pictures, but no labels. One of these would do:\n'
+            f'  a folder for each label:    {name}/<label>/{p[-1]}\n'
+            f'  a table beside them:        {name}/labels.csv with the lines\n    file,label\n    {"/".join(p)},<label>\n'
+            f"  a rule for the file's name: folder(path, label=r'^([a-z]+)') or folder(path, label=lambda file: file.stem.split('_')[0]), which makes {p[-1]} {os.path.splitext(p[-1])[0].split('_')[0]!r}")
+
+# %% ../nbs/tools/pictures.ipynb #31da7148
+def _split(tree, at, rows):
+    "Which rows the folders themselves hold out, bool (n,), or None; and the rows without those of a third part, which is named."
+    tops = list(dict.fromkeys(p[0] for p, _ in rows if len(p) > 1))
+    train, held = _named(tops, _train_names), _named(tops, _held_names)
+    if not train or any(t.lower() not in _no_labels for t in tops): return None, rows
+    for top in tops:
+        n = sum(p[0] == top for p, _ in rows)
+        if top not in (train, held): tree._note(tree.root.joinpath(*at, top), f'{n} pictures not used: {train} is trained on{f", {held} is held out" if held else ""}', None)
+    rows = sorted((r for r in rows if r[0][0] in (train, held)), key=lambda r: r[0][0] != train)
+    return (torch.tensor([p[0] == held for p, _ in rows]) if held else None), rows
+
+def _odd_labels(tree, at, y, train, valid, vocab):
+    "Name the labels that are not as they should be."
+    here, (learned, held) = tree.root.joinpath(*at), (y[rows].bincount(minlength=len(vocab)).tolist() for rows in (train, valid))
+    note = lambda name, what: tree._note(here/name, what, None)
+    for name, a, b in zip(vocab, learned, held):
+        if not b: note(name, f'{a} picture{"s" * (a > 1)} to train on and none held out')
+        if not a: note(name, f'{b} picture{"s" * (b > 1)} held out and none to train on: nobody can learn this label')
+    same = {}
+    for name in vocab: same.setdefault(' '.join(name.casefold().split()), []).append(name)
+    for names in same.values():
+        if len(names) > 1: note(names[1], f'the labels {" and ".join(map(repr, names))} differ only in capitals or spaces: are they the same?')
+
+# %% ../nbs/tools/pictures.ipynb #78528a7b
+def folder(path, # a folder of pictures: one folder a label (in train/ and valid/ if you like), or a table beside them, or names like cat_12.jpg
            part:float=.2, # part of each label to hold out, where the folder has no split of its own
            seed:int=0, # for the split
-           flip:bool=True): # does a mirrored picture keep its label?
-    "`Pictures` from your own folder: each folder in it is a label, and its pictures lie in it. Other files are ignored."
+           flip:bool=True, # does a mirrored picture keep its label?
+           label=None) -> Pictures: # how to know it: a function of the file, or a regular expression with one group; None: found by looking
+    "`Pictures` from your own folder. What was guessed, passed over or is odd about files and labels stands in `report`."
     path = Path(path).expanduser()
-    if not path.is_dir(): raise DataError(f'{path}: no such folder. Give the folder that holds one folder for each label.')
-    held = next((path/name for name in _held_names if (path/'train').is_dir() and (path/name).is_dir()), None)
-    first = _labelled(path/'train' if held else path)
-    found = first + (_labelled(held) if held else [])
-    vocab = sorted({label for _, label in found})
-    if len(vocab) < 2: raise DataError(f'{path}: pictures of {len(vocab)} labels found, and two are needed. '
-                                       f'Expected {path.name}/<label>/<picture>, with a picture ending in one of {" ".join(_endings)}')
-    place = {label: i for i, label in enumerate(vocab)}
-    y = torch.tensor([place[label] for _, label in found])
-    train, valid = _parts(len(y), torch.arange(len(first), len(y))) if held else stratified(y, part, seed)
-    return Pictures(path.name, [f for f, _ in found], y, vocab, train, valid, flip)
+    if not path.is_dir(): raise DataError(f'{path}: ' + ('a file, not a folder. If it is an archive, unpack it first.' if path.exists() else
+                                                         'no such folder. Give the folder that holds one folder for each label.'))
+    tree = _Tree(path)
+    at, rows = _rows(tree, label)
+    held, rows = _split(tree, at, rows)
+    rows = [(p, _plain_name(name)) for p, name in rows]
+    vocab = sorted({name for _, name in rows})
+    if len(vocab) < 2: raise DataError(f'{path}: pictures of {len(vocab)} labels ({", ".join(vocab)}), and two are needed.\n{tell(tree.odd)}')
+    place = {name: i for i, name in enumerate(vocab)}
+    y = torch.tensor([place[name] for _, name in rows])
+    train, valid = stratified(y, part, seed) if held is None else _parts(len(y), held)
+    _odd_labels(tree, at, y, train, valid, vocab)
+    here = path.joinpath(*at)
+    return Pictures(path.name, [here.joinpath(*p) for p, _ in rows], y, vocab, train, valid, flip, report=tree.odd, root=here)

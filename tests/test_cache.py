@@ -50,7 +50,7 @@ def reads(monkeypatch):
     return seen
 
 
-def packs(home): return sorted(home.glob('v1-*px/*.u8'))
+def packs(home): return sorted(home.glob('v2-*px/*.u8'))
 
 
 # ---- once
