@@ -146,7 +146,7 @@ def sweep(path): # a file that `write` makes
         if time.time() - part.stat().st_mtime > 600: part.unlink(missing_ok=True)
 
 # %% ../nbs/tools/checkpoints.ipynb #8bccad38
-_kept = ('finished', 'begun', 'history', 'ends')
+_kept = ('finished', 'begun', 'history', 'ends', 'at_once')
 
 def _stateful(learn):
     "(name, thing with a state_dict): all that a step reads and changes."
@@ -167,7 +167,7 @@ def _set_run_state(learn, state):
     for name, part in _stateful(learn): part.load_state_dict(state['parts'][name])
     for p, kept in learn.opt.state.items(): # a new tensor lies in memory as its parameter does, and so must a loaded one
         kept.update({k: torch.empty_like(p, dtype=v.dtype).copy_(v) for k, v in kept.items() if isinstance(v, Tensor) and v.shape == p.shape})
-    for name in _kept: setattr(learn, name, state[name])
+    for name in set(_kept) & set(state): setattr(learn, name, state[name])
     learn.dice = state['own'][learn.accelerator.process_index % len(state['own'])]
     learn.losses, learn.rates, learn.epoch, learn.skip, learn.spent = learn.dice['losses'].tolist(), state['rates'].tolist(), state['epoch'], state['batch'], state['spent']
 

@@ -8,12 +8,13 @@ __all__ = ['imagenet_mean', 'imagenet_std', 'generator', 'Batches', 'Views', 'Lo
 # %% ../nbs/full/06_digits.ipynb #2f9f4a47
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .augment import Augment, centre, draw, on_cpu, on_device
+from .augment import Augment, centre, draw, on_cpu, on_device, resident, sent
 from .cache import cached
 from .digits import digits, photo_digits
 from .files import DataError
@@ -83,7 +84,23 @@ class _Cut:
     def make(self, rows:Tensor, views:Tensor): # (b,), (b, 8)
         "(xb, {place: why} of pictures that could not be read)."
         if self.singly: return on_cpu(self.x, rows, views, self.size, self.mean, self.std)
-        return on_device(self.x[rows].to(self.device, non_blocking=True), views, self.size, self.mean, self.std), {}
+        xb, bad = self._bytes(rows)
+        return on_device(xb, views, self.size, *self._colours), bad
+
+    @cached_property
+    def _colours(self): return sent(self.mean, self.device), sent(self.std, self.device)
+
+    def _bytes(self, rows):
+        "These pictures on the device, uint8 (b, c, S, S): those that stay there, or sent now; and as for `make` what could not be read."
+        x = self.x if self.device.type == 'cpu' or not isinstance(self.x, Tensor) else resident(self.x, self.device)
+        if isinstance(x, Tensor) and x.device.type != 'cpu': return x[sent(rows, x.device)], {}
+        try: return sent(x[rows], self.device), {}
+        except DataError: pass # then one by one: which is it?
+        found, bad = torch.zeros(len(rows), *x.shape[1:], dtype=torch.uint8), {}
+        for i, row in enumerate(rows.tolist()):
+            try: found[i] = x[row]
+            except DataError as e: bad[i] = str(e)
+        return sent(found, self.device), bad
 
 # %% ../nbs/full/06_digits.ipynb #756f0fbd
 class Views(_Cut):
@@ -145,11 +162,11 @@ class Loader(_Ahead):
     def batch(self, epoch:int, i:int, order=None): # the pass, the place in it, the pass's order where it is at hand
         "(xb, yb): exactly that batch, or this process's share of it. Pictures that cannot be read are left out and named once."
         rows, mine = self.share(epoch, i, order)
-        if not isinstance(self.x, Views): return self.x[rows[mine]].to(self.device), self.y[rows[mine]].to(self.device)
+        if not isinstance(self.x, Views): return sent(self.x[rows[mine]], self.device), sent(self.y[rows[mine]], self.device)
         views = self.x.draw(rows, generator(self.seed, epoch, i)) # for all the processes: each draws the same
         xb, bad = self.x.make(rows[mine], views[mine])
         if bad: xb, mine = self._without(bad, xb, mine)
-        return xb, self.y[rows[mine]].to(self.device, non_blocking=True)
+        return xb, sent(self.y[rows[mine]], self.device)
 
     def _without(self, bad, xb, mine):
         "The batch without its unreadable pictures."

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['EVENTS', 'Judging', 'Placing', 'one_cycle', 'Callback', 'NonFiniteLoss', 'Stepping', 'Calling', 'Passing',
-           'Beginning', 'Fitting', 'Clip', 'stalled', 'EarlyStop', 'Watching', 'suggest_lr', 'Finding', 'Progress',
-           'Track', 'Rates', 'Keeping', 'Keeper', 'Checkpoint', 'Sharing', 'Learner']
+           'Beginning', 'Fitting', 'Clip', 'Squeezing', 'GivingWay', 'InParts', 'stalled', 'EarlyStop', 'Watching',
+           'suggest_lr', 'Finding', 'Progress', 'Track', 'Rates', 'Keeping', 'Keeper', 'Checkpoint', 'Sharing',
+           'Learner']
 
 # %% ../nbs/full/08_learner.ipynb #imports
 import copy
@@ -19,7 +20,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import filter_trackers
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, send_to_device
+from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, concatenate, find_batch_size, recursively_apply, send_to_device, slice_tensors
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from IPython import get_ipython
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,12 +42,17 @@ class Judging:
         "(preds, y) for all the batches, on the CPU: scores (n, labels) and labels (n,). Several processes share the held-out ones."
         load, found = self._shared(self.dls.valid) if batches is None else batches, []
         self.model.eval()
-        with torch.no_grad(), self._precisely():
+        with torch.no_grad():
             for i, (xb, yb) in enumerate(self._moved(load)):
-                part = self.model(xb).float(), yb
+                part = self._scores(xb), yb
                 found.append([v.cpu() for v in (self._gathered(part, load, i) if batches is None else part)])
         if not found: raise DataError('nothing to predict: not one batch came from the loader.')
         return tuple(torch.cat(v) for v in zip(*found))
+
+    def _scores(self, xb):
+        "What the model says of a batch, in parts if memory is short."
+        parts = lambda: [xb] if self.at_once is None else [slice_tensors(xb, part) for part in self._cuts(find_batch_size(xb))]
+        with self._precisely(): return self._squeezed(lambda: concatenate([self.model(part).float() for part in parts()]), xb)
 
     def validate(self) -> dict:
         "Loss and metrics on the held-out part: dict(valid_loss=..., error_rate=...)."
@@ -68,6 +75,7 @@ class Placing:
         GradientState._reset_state()
         self.accelerator = Accelerator(cpu=cpu, mixed_precision=self.precision, dataloader_config=DataLoaderConfiguration(split_batches=True))
         self.model.to(self.device)
+        if self.device.type == 'cuda': _tune()
 
     @property
     def device(self): return self.accelerator.device
@@ -83,6 +91,11 @@ class Placing:
         "The batches, on the device."
         put = lambda v: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else send_to_device(v, self.device, non_blocking=True)
         for xb, yb in batches: yield put(xb), put(yb)
+
+def _tune():
+    "On a GPU: float32 products by its tensor cores, which keep ten binary digits of each factor; and for pictures of one size the quickest of its convolutions."
+    torch.set_float32_matmul_precision('high')
+    torch.backends.cudnn.benchmark = True
 
 # %% ../nbs/full/08_learner.ipynb #b7c96112
 def one_cycle(opt, # a torch optimiser; the rate of each group is the highest it will get
@@ -116,14 +129,18 @@ class Stepping:
     def _one_batch(self):
         "Forward, loss, backward, step."
         self._call('before_batch')
+        last, share = self._place(self.batch)
+        with nullcontext() if last else self.accelerator.no_sync(self.net): self._gradients(share)
+        self._keep(self.loss)
+        if last: self._step()
+        self._call('after_batch')
+
+    def _forward_backward(self, share):
+        "The gradients of what is in `xb` and `yb`, which is this share of a step."
         self.preds = self.net(self.xb)
         self.loss = self._loss()
         self._call('after_loss')
-        self._keep(self.loss)
-        last, share = self._place(self.batch)
-        with nullcontext() if last else self.accelerator.no_sync(self.net): self._backward(self.loss if share == 1 else self.loss * share)
-        if last: self._step()
-        self._call('after_batch')
+        self._backward(self.loss if share == 1 else self.loss * share)
 
     def _step(self):
         "Move the weights, then the rate."
@@ -192,6 +209,7 @@ class Beginning:
         self._backward = self.accelerator.backward if self.accelerator.scaler else Tensor.backward # fp16 needs its loss scaled
         self.sched = self.schedule(opt, epochs * -(-len(self.train) // self.accumulate)) if self.schedule else None
         self.epochs, self.epoch, self.skip, self.dice, self.stop, self.finished, self._fresh = epochs, 0, 0, None, False, False, []
+        opt.zero_grad() # a fit that was broken off may have left some
         self.begun, self.spent = len(self.losses), 0.
         self._callbacks = sorted(callbacks, key=lambda c: c.order)
         self._methods = {event: [getattr(c, event) for c in self._callbacks if hasattr(c, event)] for event in EVENTS}
@@ -232,6 +250,78 @@ class Clip(Callback):
     vector, is longer than `most`, scale it down to that length, in place. A shorter one stays as it is."""
     def __init__(self, most:float=1.): self.most = most
     def before_step(self, learn): learn.accelerator.clip_grad_norm_(learn.model.parameters(), self.most)
+
+# %% ../nbs/full/08_learner.ipynb #squeezing
+_signs = 'CUBLAS_STATUS_ALLOC_FAILED', 'CUDNN_STATUS_ALLOC_FAILED', 'CUDA error: out of memory'
+_less = ("needs less: smaller pictures (size), a smaller arch, precision='bf16'. Or free some: end other notebooks. "
+         'Set before the start, PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True keeps it in one piece.')
+
+class Squeezing:
+    "What does not fit into memory is tried again with half as many at once."
+    at_once = None # examples that go through together, at most; None: all of a batch
+
+    def _squeezed(self, work, xb, undo=lambda: None): # a function without arguments; a batch; what to do where memory ended
+        "What `work` gives, tried again until it fits."
+        while True:
+            try: return work()
+            except RuntimeError as e: self._give_way(e, find_batch_size(xb))
+            undo() # outside of `except`: the error holds on to all that was in memory
+            clear_device_cache(garbage_collection=True)
+
+    def _cuts(self, n):
+        "Slices of n examples: as few as memory allows, and all of one size but the last."
+        size = -(-n // -(-n // (self.at_once or n)))
+        return [slice(i, i + size) for i in range(0, n, size)]
+
+# %% ../nbs/full/08_learner.ipynb #giving-way
+class GivingWay(Squeezing):
+    "What to do about an error, and what to say."
+    def _give_way(self, e, n):
+        "From now on half as many of n at once. An error that this cannot mend is raised."
+        if self._without_compiling(e): return
+        if not (isinstance(e, torch.OutOfMemoryError) or should_reduce_batch_size(e) or any(sign in str(e) for sign in _signs)): raise e
+        most = min(n, self.at_once or n)
+        if self.world > 1: raise torch.OutOfMemoryError(f'out of memory with {n} at once in one of {self.world} processes. A smaller batch_size, with accumulate for the same steps, {_less}') from e
+        if most == 1: raise torch.OutOfMemoryError(f'out of memory with a single one. What helps {_less}') from e
+        self.at_once = -(-most // 2)
+        normed = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
+        print(f'out of memory with {most} pictures at once: from here in {len(self._cuts(n))} pieces of {self.at_once}; a step still sees {n * self.accumulate}.' + f' Batch norm sees {self.at_once} at a time.' * normed)
+
+    def _without_compiling(self, e):
+        "Was it `torch.compile` that failed? Then go on without it."
+        if not type(e).__module__.startswith(('torch._dynamo', 'torch._inductor')) or not self.model._compiled_call_impl: return False
+        self.model._compiled_call_impl = None # how torch says: not compiled
+        print(f'torch.compile does not work here, so the model goes on without it: {type(e).__name__}: {next(iter(str(e).strip().splitlines()), "")[:120]}')
+        return True
+
+# %% ../nbs/full/08_learner.ipynb #parts
+class InParts(GivingWay):
+    "A batch, whole or in parts."
+    def _gradients(self, share):
+        "Add the gradients of this batch to those of the batches before it that make the same step."
+        earlier = [(p, p.grad) for p in self.model.parameters() if p.grad is not None] if self.batch % self.accumulate and self.world == 1 else []
+        for p, _ in earlier: p.grad = None
+        self._squeezed(lambda: self._whole_or_parts(share), self.xb, self._forget)
+        for p, grad in earlier: p.grad = grad if p.grad is None else p.grad.add_(grad)
+
+    def _forget(self):
+        "Nothing of this batch stays, but the batch."
+        self.preds = self.loss = None
+        for p in self.model.parameters(): p.grad = None
+
+    def _whole_or_parts(self, share):
+        "The gradients of this batch alone."
+        if self.at_once is None or (n := find_batch_size(self.xb)) <= self.at_once: return self._forward_backward(share)
+        whole, preds, losses = (self.xb, self.yb), [], []
+        try:
+            for part in self._cuts(n):
+                self.xb, self.yb = (slice_tensors(v, part) for v in whole)
+                weight = find_batch_size(self.xb) / n
+                self._forward_backward(share * weight)
+                preds.append(recursively_apply(Tensor.detach, self.preds))
+                losses.append(self.loss.detach() * weight)
+        finally: self.xb, self.yb = whole
+        self.preds, self.loss = concatenate(preds), sum(losses)
 
 # %% ../nbs/full/08_learner.ipynb #d1ec24ad
 def stalled(values, # one number an epoch; lower is better
@@ -337,6 +427,7 @@ class Finding:
         for p, _ in grads: p.grad = None
         try: yield
         finally:
+            mine |= {k: v for k, v in vars(self).items() if k == 'at_once'} # that was learned about the machine
             self.model.load_state_dict(weights)
             for p, grad in grads: p.grad = grad
             for m, training in modes: m.training = training
@@ -514,7 +605,7 @@ class Sharing:
         return preds[real > 0], y[real > 0]
 
 # %% ../nbs/full/08_learner.ipynb #455a691f
-class Learner(Placing, Sharing, Judging, Rates, Fitting, Watching, Finding, Keeping):
+class Learner(Placing, Sharing, Judging, Rates, Fitting, InParts, Watching, Finding, Keeping):
     "A model with the data, loss and optimiser to train it. `history` keeps one dict an epoch."
     def __init__(self,
                  model:nn.Module, # any module: xb -> preds
@@ -527,11 +618,13 @@ class Learner(Placing, Sharing, Judging, Rates, Fitting, Watching, Finding, Keep
                  schedule=one_cycle, # (opt, steps) -> torch scheduler, e.g. CosineAnnealingLR; None: the rate stays
                  precision:str='no', # 'bf16', or 'fp16' on a GPU
                  accumulate:int=1, # batches that make one step together
-                 callbacks=()): # for every fit
+                 callbacks=(), # for every fit
+                 compile=False): # True: by torch.compile, which takes a while and then may be faster; or a dict of its options
         self.model, self.dls, self.loss_func, self.lr, self.metrics = model, dls, loss_func, lr, metrics
         self.opt_func, self.groups, self.schedule, self.precision, self.accumulate, self.callbacks = opt_func, groups, schedule, precision, accumulate, callbacks
         self.history, self.losses, self.rates, self.ends = [], [], [], []
         self._accelerate()
+        if compile: model.compile(**(compile if isinstance(compile, dict) else {})) # in place: the names of the weights stay
         if self.world > 1 and self.device.type == 'cuda' and getattr(dls, 'pictures', None) is not None: self.dls = dls.with_(device=self.device)
 
     def plot_losses(self):

@@ -9,7 +9,8 @@ import torch
 from torchvision.transforms import v2 as T
 from torchvision.transforms.v2 import functional as TF
 
-from coursehelpers.augment import Augment, centre, draw, each, on_cpu, on_device
+from coursehelpers import augment
+from coursehelpers.augment import Augment, centre, draw, each, on_cpu, on_device, resident, sent
 
 MEAN, STD = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])
 ZERO, ONE = torch.zeros(3), torch.ones(3)
@@ -58,6 +59,37 @@ def test_both_roads_agree(how):
     assert inner.max() < .06 and (a - b.flip(-1)).abs().mean() > .3
 
 
+@pytest.mark.parametrize('size', [33, 64, 100, 150]) # a quarter of the pixels, up to more than there are
+@pytest.mark.parametrize('channels', [1, 3])
+def test_upright_parts_are_the_cpus_to_the_byte(size, channels):
+    "Of noise, where every pixel of the filter counts; squeezed pictures; mirrored, lighter, at the edge."
+    x, aspect = torch.randint(0, 256, (40, channels, 128, 128), dtype=torch.uint8, generator=generator()), torch.linspace(.5, 2, 40)
+    mean, std = torch.zeros(channels), torch.ones(channels)
+    for views in (draw(Augment((.05, 1), light=.2), aspect, generator(1)), centre(aspect)):
+        a, b = on_cpu(x, torch.arange(40), views, size, mean, std)[0], on_device(x, views, size, mean, std)
+        assert (a - b).abs().max() < 2.1 / 255 and (a - b).abs().mean() < .4 / 255
+        assert a.stride() == b.stride() or channels == 1
+
+
+def test_pictures_that_stay_as_they_are_stay_so():
+    x = torch.randint(0, 256, (4, 3, 48, 48), dtype=torch.uint8, generator=generator())
+    assert torch.allclose(on_device(x, centre(torch.ones(4)), 48, ZERO, ONE) * 255, x.float(), atol=1e-3)
+
+
+def test_turned_views_do_not_flicker():
+    "A fine pattern that shrinks is grey, not a pattern of its own."
+    stripes = (torch.arange(128) % 2 * 255).byte().expand(1, 3, 128, 128)
+    views = centre(torch.ones(1))
+    views[0, 5] = 1e-4 # all but upright: the road of the turned
+    assert on_device(stripes, views, 32, ZERO, ONE)[..., 2:-2, 2:-2].std() < .02
+
+
+def test_full_precision_whoever_calls():
+    x, views = smooth(8, 64), draw(Augment(), torch.ones(8), generator())
+    plain = on_device(x, views, 40, MEAN, STD)
+    with torch.autocast('cpu', torch.bfloat16): assert torch.equal(on_device(x, views, 40, MEAN, STD), plain)
+
+
 def test_a_turned_view_is_turned():
     x = smooth(1, 64)
     views = centre(torch.ones(1))
@@ -102,3 +134,58 @@ def test_works_within_inference_mode():
     "Made for frozen features too; the batch can be trained on afterwards."
     with torch.inference_mode(): xb = on_cpu(smooth(2, 16), torch.arange(2), centre(torch.ones(2)), 16, MEAN, STD)[0]
     assert not xb.is_inference()
+
+
+# ---- pictures that stay on the device: meta stands in for one
+
+@pytest.fixture
+def room(monkeypatch):
+    "A device with so many free bytes; its uses are counted."
+    asked = []
+    def make(free): monkeypatch.setattr(augment, '_room', lambda device: asked.append(device) or free); return asked
+    return make
+
+
+def test_pictures_move_once_and_for_all(room):
+    asked, x = room(1e9), smooth(4, 16)
+    there = resident(x, 'meta')
+    assert there.device.type == 'meta' and there.dtype == torch.uint8 and resident(x, torch.device('meta')) is there and len(asked) == 1
+
+
+def test_two_fifths_are_for_pictures(room):
+    x = smooth(4, 16) # 3,072 bytes
+    room(3072 / .39)
+    assert resident(x, 'meta').device.type == 'meta'
+    x = smooth(4, 16)
+    room(3072 / .41)
+    assert resident(x, 'meta') is x
+    room(1e9)
+    assert resident(x, 'meta') is x, 'decided once'
+
+
+def test_the_copy_goes_with_the_pictures(room):
+    import gc
+    import weakref
+    room(1e9)
+    x = smooth(4, 16)
+    copy = weakref.ref(resident(x, 'meta'))
+    assert copy() is not None
+    del x
+    gc.collect()
+    assert copy() is None
+
+
+def test_what_is_sent_arrives():
+    v = torch.arange(3)
+    assert sent(v, 'cpu') is v and sent(v, 'meta').device.type == 'meta'
+
+
+def test_pinned_on_the_way_to_cuda(monkeypatch):
+    calls = []
+    class Fake:
+        device = torch.device('cpu')
+        def pin_memory(self): calls.append('pinned'); return self
+        def to(self, device, non_blocking): calls.append((str(device), non_blocking)); return self
+    sent(Fake(), 'cuda')
+    sent(Fake(), 'mps')
+    assert calls == ['pinned', ('cuda', True), ('mps', True)]

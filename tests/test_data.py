@@ -200,3 +200,57 @@ def test_rows_of_plain_tensors():
     x, y = torch.randn(10, 3), torch.randn(10)
     loader = Loader(x, y, torch.tensor([1, 3, 5, 7]), 3)
     assert [len(yb) for _, yb in loader] == [3, 1] and torch.equal(loader.batch(0, 0)[0], x[[1, 3, 5]])
+
+
+# ---- the road of a GPU, on a machine without one
+
+@pytest.fixture
+def device_road(monkeypatch):
+    "Loaders that make their batches as on a GPU; `resident` hands the pictures out as one would, and counts."
+    from coursehelpers import data
+    asked = []
+    monkeypatch.setattr(data, 'resident', lambda x, device: asked.append(x.data_ptr()) or x)
+    def turn(dls):
+        for load in (dls.train, dls.valid): load.x.singly, load.ahead = False, 2
+        return dls
+    return turn, asked
+
+
+@pytest.mark.parametrize('keep', ['memory', 'disk', 'stream'])
+def test_the_same_views_on_the_road_of_a_gpu(photos, keep, device_road):
+    "To within the bytes that the CPU rounds to."
+    own = lambda: loaders(folder(photos), 40, 6, 'cpu', keep, seed=3, augment=Augment(light=.2))
+    for (a, ya), (b, yb) in zip([*own().train, *own().valid], [*device_road[0](own()).train, *device_road[0](own()).valid], strict=True):
+        assert torch.equal(ya, yb) and (a - b).abs().max() < 2.1 / 255 / .22 and a.stride() == b.stride()
+
+
+def test_a_device_cuts_from_what_stays_there(photos, monkeypatch):
+    "On meta, where nothing is computed, but everything must have come."
+    from coursehelpers import augment
+    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
+    dls = loaders(folder(photos), 24, 6, 'meta')
+    xb, yb = next(iter(dls.train))
+    assert xb.device.type == yb.device.type == 'meta' and xb.shape == (6, 3, 24, 24) and xb.is_contiguous(memory_format=torch.channels_last)
+    moved = augment.resident(dls.pictures.x, 'meta')
+    assert moved.device.type == 'meta' and augment.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
+    sizes = []
+    monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
+    next(iter(dls.with_(seed=3).valid))
+    assert max(sizes) < 100, f'bytes sent for a batch: {sizes}; its pictures stay where they are'
+
+
+def test_a_set_too_large_for_the_device_is_sent_by_batches(photos, monkeypatch):
+    from coursehelpers import augment
+    monkeypatch.setattr(augment, '_room', lambda device: 10_000)
+    dls, sizes = loaders(folder(photos), 24, 6, 'meta'), []
+    monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
+    xb, yb = dls.train.batch(0, 0)
+    assert xb.device.type == 'meta' and max(sizes) == 6 * 3 * dls.pictures.x.shape[-1]**2
+
+
+def test_an_unreadable_picture_is_left_out_on_that_road_too(photos, device_road, capsys):
+    dls = device_road[0](loaders(folder(photos), 24, 6, 'cpu', 'stream'))
+    file = dls.pictures.x.files[dls.valid.rows[1]]
+    Path(file).write_bytes(Path(file).read_bytes()[:200])
+    xb, yb = dls.valid.batch(0, 0)
+    assert len(xb) == len(yb) == min(6, len(dls.valid.rows)) - 1 and Path(file).name in capsys.readouterr().out
