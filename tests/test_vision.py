@@ -80,13 +80,20 @@ def test_fine_tune_from_the_head_to_the_whole_net(tmp_path, monkeypatch, capsys)
     assert learn.validate()['error_rate'] < head + .1 and torch.get_num_threads() == threads
 
 
-def test_few_pictures_a_label_leave_the_net_alone(capsys):
+def test_few_pictures_a_label_leave_the_net_alone(capsys, monkeypatch):
+    monkeypatch.setattr(vision, 'choose_decay', lambda x, y, n: (1e-3, .2))
     learn = vision_learner(small_dls(), TINY, None)
     before = {k: v.clone() for k, v in learn.model.state_dict().items()}
     learn.fine_tune()
     head = {f'{learn.model.pretrained_cfg["classifier"]}.{k}' for k in ('weight', 'bias')}
     assert {k for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])} == head
-    assert 'left as it is: 48 pictures, 4 of a typical label, are few' in capsys.readouterr().out
+    assert 'left as it is: 48 pictures, 4 of a typical label, are few, and the head alone errs on 20%' in capsys.readouterr().out
+
+
+def test_features_that_do_not_fit_are_trained_even_on_few_pictures(capsys):
+    learn = vision_learner(small_dls(), TINY, None) # random features: the head errs on most of what is hidden from it
+    learn.fine_tune(quiet=False)
+    assert len(learn.history) == 20 and 'whole net: 20 epochs' in capsys.readouterr().out
 
 
 def test_the_whole_net_moves_and_batch_norm_keeps_what_it_knows():
@@ -149,6 +156,15 @@ def test_a_net_for_one_size_gets_that_size(capsys):
     learn = vision_learner(small_dls(12), 'test_vit', None)
     assert learn.dls.size == 160 and learn.dls.train.batch(0, 0)[0].shape[-1] == 160 and 'takes pictures of 160 pixels' in capsys.readouterr().out
     assert learn.model(learn.dls.valid.batch(0, 0)[0]).shape == (2, 10)
+
+
+def test_grey_pictures_are_seen_in_three_channels():
+    from coursehelpers.digits import digits
+    learn = vision_learner(loaders(few(digits(), 5, 40), 32, 16, 'cpu'), TINY, None)
+    learn.fine_tune(0, quiet=True)
+    xb = learn.dls.valid.batch(0, 0)[0]
+    back = xb * learn.dls.valid.x.std[:, None, None] + learn.dls.valid.x.mean[:, None, None]
+    assert xb.shape[1:] == (3, 32, 32) and torch.allclose(back[:, 0], back[:, 2], atol=1e-5) and learn.predict()[0].shape == (40, 10)
 
 
 def test_more_looks_at_each_picture_are_averaged():

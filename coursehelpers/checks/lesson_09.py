@@ -82,3 +82,24 @@ def _top_losses(fn):
         if torch.is_tensor(got[0]) and got[0].shape == values.shape and torch.allclose(got[0], values): raise NotYet(f'{words}\ninputs: {given}')
     agree(got[0], true.topk(k).values, given, where='the losses')
     agree(got[1], true.topk(k).indices, given, where='the rows')
+
+# %% ../../nbs/tools/checks_09.ipynb #3996b547
+@exercise('layer_norm', hints=('Mean over the last dimension, kept: x.mean(-1, keepdim=True).', 'The spread is the root of the mean squared distance from that mean, with eps added under the root.',
+                               'return (x - mean) / (var + eps).sqrt() * weight + bias, where var = ((x - mean)**2).mean(-1, keepdim=True)'))
+def _layer_norm(fn):
+    n, channels, eps = random.randint(3, 6), random.randint(5, 9), 1e-6
+    x = 3 * torch.randn(2, n, channels) + 1
+    x[0, 0] = 2. # a row without spread: here eps counts
+    weight, bias = torch.rand(channels) + .5, torch.randn(channels)
+    norm = lambda v, w=weight, b=bias, e=eps: F.layer_norm(v, (channels,), w, b, e)
+    got, given = call(fn, x.clone(), weight, bias, eps), f'x of shape {tuple(x.shape)}'
+    plain = norm(x, None, None)
+    slips = {'that is the mean over the positions: take it over the channels, the last dimension': F.layer_norm(x.transpose(1, 2), (n,), None, None, eps).transpose(1, 2) * weight + bias,
+             'that divides by n - 1: here the spread is the root of the plain mean': (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + eps).sqrt() * weight + bias,
+             'the bias is added last, after the multiplication': (plain + bias) * weight, 'weight and bias are missing': plain,
+             'that divides by the variance: take its root': (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + eps) * weight + bias,
+             'eps is missing: a row whose numbers are all alike divides 0 by 0': norm(x, e=0.)}
+    for words, slip in slips.items():
+        if torch.is_tensor(got) and got.shape == x.shape and torch.allclose(got, slip, atol=1e-4, equal_nan=True): raise NotYet(f'{words}\n{given}')
+    agree(got, norm(x), given)
+    agree(call(fn, x[0, 0], weight, bias, eps), norm(x[0, 0]), f'x of shape ({channels},)')
