@@ -85,7 +85,8 @@ def tell(report:list, # of `Problem`
     count, notes = {k: sum(p.used is k for p in report) for k in said}, ''
     if count[None]: notes = f', {count[None]} note{"s" * (count[None] > 1)}'
     more = [f'  and {len(lines) - most} more: all are in .report'] if len(lines) > most else []
-    return '\n'.join([f'{count[False]} files left out, {count[True]} converted{notes}', *lines[:most], *more])
+    text = '\n'.join([f'{count[False]} files left out, {count[True]} converted{notes}', *lines[:most], *more])
+    return text.encode(errors='backslashreplace').decode() # a name may hold bytes that are no letters
 
 # %% ../nbs/tools/pictures.ipynb #803b61e5
 def _range(v, whole):
@@ -271,8 +272,10 @@ def _is_picture(entry):
         with open(entry.path, 'rb') as f: return bool(re.match(_starts, f.read(16), re.S))
     except OSError: return False
 
-# %% ../nbs/tools/pictures.ipynb #a5a0ee75
-_plain_name = lambda name: unicodedata.normalize('NFC', name) # an é typed on a Mac is the same é
+# %% ../nbs/tools/pictures.ipynb #9611f74f
+def _plain_name(name):
+    "A name in letters that can be printed and compared: an é typed on a Mac is the same é, and a byte that is no letter is spelled out."
+    return unicodedata.normalize('NFC', name.encode(errors='backslashreplace').decode())
 
 class _Tree:
     "All pictures and folders below `root`, as tuples of names."

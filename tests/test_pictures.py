@@ -3,6 +3,7 @@ import os
 import random
 import re
 import struct
+import sys
 import time
 import warnings
 import zlib
@@ -345,6 +346,16 @@ def test_labels_that_are_odd_are_named(tmp_path):
 def test_the_same_letters_typed_on_a_mac_are_one_label(tmp_path):
     fill(tmp_path, 'train/caf\u00e9/{}.jpg', 'train/tea/{}.jpg', 'valid/cafe\u0301/{}.jpg', 'valid/tea/{}.jpg', n=2)
     assert folder(tmp_path).vocab == ['caf\u00e9', 'tea'] and folder(tmp_path).report == []
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere names are text')
+def test_names_that_are_no_text(tmp_path, capsys):
+    fill(tmp_path, 'a/{}.jpg', 'b/{}.jpg', n=3)
+    os.rename(os.fsencode(tmp_path/'b'), os.fsencode(tmp_path) + b'/caf\xe9')
+    with open(os.fsencode(tmp_path) + b'/a/\xff.jpg', 'w') as f: f.write('no picture')
+    p = cached(folder(tmp_path), 16)
+    print(tell(p.report), p.vocab)
+    assert capsys.readouterr().out.count('\\udcff.jpg: not a picture') == 1 and len(p) == 6
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path):

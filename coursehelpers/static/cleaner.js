@@ -131,7 +131,7 @@ const {label, said, loss} = items[i]
   const after = button('next ›', () => go(within((page() + 1) * size), true))
   const grid = make('div', {class: 'cc-grid', role: 'group', 'aria-label': 'Pictures to look at', keydown: key})
   const {voice, say} = shell(el, make('style', {}, rules), make('div', {class: 'ch-bar'}, undo, ...(pages > 1 ? [before, place, after] : [])), grid,
-    make('div', {class: 'ch-key'}, keys))
+    make('div', {class: 'ch-key'}, live ? keys : ''))
   undo.disabled = true
   const told = () => { const text = model.get('said'); if (text) say(text, text.startsWith('!')) }
   const redraw = () => items.forEach((_, i) => draw(i)), chose = () => { if (!mine) { past = []; undo.disabled = true } redraw() }
