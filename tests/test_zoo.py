@@ -1,0 +1,318 @@
+"zoo: rows that are kept, comparisons that go on, fronts and labels against brute force, statistics against metrics."
+import json
+import random
+import threading
+
+import matplotlib
+import pytest
+import torch
+
+from coursehelpers import zoo
+from coursehelpers.catalogue import about
+from coursehelpers.digits import photo_digits
+from coursehelpers.files import DataError
+from coursehelpers.metrics import error_rate, paired
+from coursehelpers.pictures import few
+from coursehelpers.plots import figure
+from coursehelpers.zoo import (
+    Comparison,
+    Row,
+    best_each,
+    comparable,
+    compare_archs,
+    gap,
+    keep,
+    measure_arch,
+    measure_speed,
+    my_file,
+    pareto,
+    place_labels,
+    plot_pareto,
+    results,
+    speeds,
+    throughput,
+    wrong_of,
+)
+
+matplotlib.use('agg')
+SHIPPED = zoo._folder()/'zoo.json'
+
+
+@pytest.fixture(autouse=True)
+def own_file(tmp_path, monkeypatch):
+    "A progress folder of the test's own, and the small profile."
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'mine'/'progress.json'))
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'smoke')
+
+
+def draw(seed): return few(photo_digits(120, 32, seed=seed, labels=range(5, 10), valid=.5), 5, seed=seed)
+
+
+def job(*archs, **options): return compare_archs(draw, [(a, None) for a in archs], quiet=True, **{'seeds': [0, 1], 'device': 'cpu', **options})
+
+
+# ---- what is shipped
+
+def test_shipped_rows_are_whole():
+    rows = zoo._read(SHIPPED)
+    fast = [r for r in rows if not r.errors]
+    assert len(fast) >= 25 and all(r.rate > 1 and 1 < r.memory < 20_000 and r.params == about(r.name).params and r.device and r.date and r.versions and r.batch for r in fast)
+    assert {'levit', 'convnext', 'resnet', 'vit', 'mobilenet'} <= {r.family for r in fast} and len({r.device for r in fast}) == 1, 'one machine'
+    on_pets = [r for r in rows if r.data.startswith('pets')]
+    assert on_pets and all(len(r.errors) == len(r.seeds) >= 5 and r.seconds and 0 < r.error < 100 and wrong_of(r).shape == (len(r.seeds), r.held) for r in on_pets)
+    assert len({tuple(r.seeds) for r in on_pets}) == 1 and gap(on_pets[0], on_pets[-1]).se > 0, 'paired'
+    for r in on_pets: assert torch.allclose(100 * wrong_of(r).float().mean(1), torch.tensor(r.errors), atol=1e-4)
+    assert SHIPPED.stat().st_size < 40_000 and '/' not in ''.join(r.device + r.weights for r in rows)
+
+
+def test_published_errors_stand_beside_measured_speeds():
+    rows = results('imagenet')
+    assert all(r.source and r.held == 50_000 and not r.mine for r in rows)
+    levit = next(r for r in rows if r.name == 'levit_256.fb_dist_in1k')
+    assert levit.error == 18.494 and levit.rate == next(s.rate for s in speeds() if s.arch == 'levit_256') and abs(levit.se - .1736) < .001
+    assert any(r.rate is None for r in rows), 'a net whose speed nobody measured is a row all the same'
+
+
+# ---- keeping rows
+
+def test_rows_come_back_as_they_were_and_newer_ones_replace(tmp_path):
+    row = Row('a.b', 96, 'toy', [10., 20.], [0, 1], 50, device='x')
+    keep(row)
+    keep(Row('c', 96, rate=5., device='x'))
+    keep(Row(**{**vars(row), 'errors': [1., 2.]}))
+    assert [(r.name, r.errors) for r in zoo._read(my_file())] == [('c', []), ('a.b', [1., 2.])]
+    assert [r.mine for r in results('toy')] == [True]
+
+
+def test_a_learners_own_speed_gets_the_published_errors():
+    keep(Row('levit_256', 224, rate=99., memory=5., params=1, device='gpu: mine', batch=8))
+    mine = [r for r in results('imagenet') if r.mine]
+    assert [(r.name, r.rate, r.error) for r in mine] == [('levit_256.fb_dist_in1k', 99., 18.494)]
+
+
+def test_two_processes_lose_no_row():
+    work = [threading.Thread(target=keep, args=(Row(f'n{i}', errors=[1.], held=9),)) for i in range(12)]
+    for w in work: w.start()
+    for w in work: w.join()
+    assert {r.name for r in zoo._read(my_file())} == {f'n{i}' for i in range(12)}
+
+
+@pytest.mark.parametrize('text', ['[{"name": "x", ', '{"a": 1}', '[{"no": 1}]', ''])
+def test_a_damaged_file_is_set_aside_not_deleted(text, capsys):
+    my_file().parent.mkdir(parents=True)
+    my_file().write_text(text)
+    keep(Row('a', errors=[1.], held=5))
+    assert [r.name for r in zoo._read(my_file())] == ['a'] and my_file().with_suffix('.damaged.json').read_text() == text
+    assert 'cannot be read' in capsys.readouterr().out
+
+
+def test_rows_of_a_newer_course_are_read():
+    my_file().parent.mkdir(parents=True)
+    my_file().write_text(json.dumps([dict(name='a', errors=[1.], held=3, something_new=5)]))
+    assert [r.name for r in results() if r.mine] == ['a']
+
+
+# ---- comparing
+
+def test_the_same_pictures_and_seeds_for_all(monkeypatch):
+    seen, run = [], zoo.vision_learner
+    def watched(dls, arch, weights):
+        seen.append((arch, dls.pictures.train.tolist(), dls.pictures.x[dls.pictures.valid].sum().item(), torch.initial_seed()))
+        return run(dls, arch, weights)
+    monkeypatch.setattr(zoo, 'vision_learner', watched)
+    found = job('test_resnet', 'test_efficientnet')
+    (a0, a1, b0, b1) = seen
+    assert a0[1:] == b0[1:] and a1[1:] == b1[1:] and a0[2] != a1[2]
+    assert all(r.fresh and r.seeds == [0, 1] and r.held == 60 and r.mine for r in found) and found.best.error <= found[1].error
+
+
+def test_a_broken_off_comparison_goes_on(monkeypatch):
+    ran, run = [], zoo._run
+    def sometimes(pictures, arch, *rest):
+        if arch == 'test_efficientnet' and 'test_efficientnet' not in ran: ran.append(arch); raise KeyboardInterrupt
+        ran.append(arch)
+        return run(pictures, arch, *rest)
+    monkeypatch.setattr(zoo, '_run', sometimes)
+    with pytest.raises(KeyboardInterrupt): job('test_resnet', 'test_efficientnet')
+    done = job('test_resnet', 'test_efficientnet')
+    assert ran == ['test_resnet', 'test_efficientnet', 'test_efficientnet'] and len(done.gaps) == 1, 'the first was not measured again'
+    job('test_resnet', again=True)
+    job('test_resnet', seeds=[5])
+    assert ran.count('test_resnet') == 3, 'again, or other seeds: measured'
+
+
+def test_a_net_that_fails_is_a_row_and_stops_nobody(root, no_network, capsys):
+    found = compare_archs(draw, ['no_such_net', ('test_resnet', None), 'levit_128s', ('test_resnet', root/'gone.safetensors')], seeds=[0, 1], device='cpu')
+    assert [bool(r.errors) for r in found] == [True, False, False, False] and found.best.name == 'test_resnet'
+    said = {r.problem for r in found[1:]}
+    assert any("no architecture 'no_such_net'" in s for s in said) and any('no weights for levit_128s' in s for s in said) and any('gone.safetensors' in s for s in said)
+    assert 'no result' in repr(found) and 'no result' in capsys.readouterr().out
+    assert [r.name for r in zoo._read(my_file())] == ['test_resnet'], 'a failure is tried again next time'
+
+
+def test_out_of_memory_is_a_reason(monkeypatch):
+    def full(*args): raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GB')
+    monkeypatch.setattr(zoo, '_run', full)
+    assert 'out of memory' in measure_arch(draw, 'test_resnet', None, seeds=[0], device='cpu').problem
+
+
+def test_the_held_out_pictures_of_a_given_set_stay(monkeypatch):
+    p = photo_digits(120, 32, labels=range(5), valid=.5)
+    row = measure_arch(p, 'test_resnet', None, seeds=[0, 1, 2], each=4, device='cpu')
+    assert not row.fresh and row.data == 'photo_digits 20+60' and row.se > torch.tensor(row.errors).std().item() / 3**.5
+
+
+def test_epochs_and_sizes_are_other_measurements():
+    a, b = job('test_resnet')[0], job('test_resnet', epochs=1)[0]
+    assert (a.how, b.how) == ('frozen features', '1 epochs') and len(zoo._read(my_file())) == 2
+    with pytest.raises(ValueError, match='not the same job'): gap(a, b)
+
+
+# ---- statistics
+
+def known(wrong, fresh=False, name='a'):
+    "A row with exactly these mistakes, bool (seeds, held)."
+    s, n = wrong.shape
+    return Row(name, 48, 'toy', (100 * wrong.float().mean(1)).tolist(), list(range(s)), n, fresh, zoo._pack(list(wrong)))
+
+
+@pytest.mark.parametrize('shape', [(1, 37), (5, 64), (3, 8)])
+def test_mistakes_are_packed_and_come_back(shape):
+    wrong = torch.rand(shape) < .3
+    assert torch.equal(wrong_of(known(wrong)), wrong)
+
+
+def test_one_seed_agrees_with_metrics_paired():
+    torch.manual_seed(0)
+    y, a = torch.randint(3, (200,)), torch.randn(200, 3)
+    b = a + torch.randn(200, 3)
+    said = paired(error_rate, a, b, y)
+    mine = gap(*(known((p.argmax(1) != y)[None]) for p in (a, b)))
+    assert abs(mine.difference - 100 * said.difference) < 1e-4 and abs(mine.se - 100 * said.error) < 1e-4
+
+
+@pytest.mark.parametrize('fresh', [True, False])
+def test_the_chance_is_right_when_nothing_differs(fresh):
+    "Two nets that are equally good: about one in twenty comparisons says otherwise, and not more."
+    torch.manual_seed(1)
+    told = 0
+    for _ in range(400):
+        hard = torch.rand(1 if not fresh else 5, 100) # how hard a picture is, for both
+        a, b = (known((hard + .3 * torch.randn(5, 100)) > .8, fresh) for _ in range(2))
+        told += not gap(a, b).tie
+    assert told / 400 < .08
+
+
+def test_pairing_finds_what_single_errors_hide():
+    torch.manual_seed(2)
+    luck = 10 * torch.randn(6)
+    a, b = (Row(n, 48, 'toy', (30 + luck + d + .3 * torch.randn(6)).tolist(), list(range(6)), 100, True) for n, d in (('a', 2.), ('b', 0.)))
+    found = gap(a, b)
+    assert not found.tie and found.se < .3 * (a.se**2 + b.se**2)**.5 and Comparison([a, b]).best is b
+
+
+def test_no_seeds_and_no_pictures_cannot_be_told():
+    a, b = (Row(n, 48, 'toy', [e], [0], 100) for n, e in (('a', 10.), ('b', 12.)))
+    with pytest.raises(ValueError, match='no telling'): gap(a, b)
+
+
+def test_equal_rows_are_a_tie():
+    wrong = torch.rand(3, 50) < .4
+    found = gap(known(wrong), known(wrong))
+    assert found.tie and found.difference == 0 and found.chance == 1
+
+
+# ---- the front and its figure
+
+def test_pareto_against_brute_force():
+    rng = random.Random(0)
+    for _ in range(200):
+        points = [(rng.randint(0, 6), rng.randint(0, 6)) for _ in range(rng.randint(1, 12))]
+        want = [not any((c <= a and e <= b) and (c < a or e < b) for c, e in points) for a, b in points]
+        assert pareto(*map(list, zip(*points))) == want
+
+
+def boxes(texts):
+    "Where the texts stand, as pixels."
+    return [t.get_window_extent() for t in texts if t is not None]
+
+
+def overlaps(found): return [(i, j) for i, a in enumerate(found) for j, b in enumerate(found[:i]) if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1]
+
+
+@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize('log', [False, True])
+def test_labels_never_overlap(seed, log):
+    rng = random.Random(seed)
+    fig, ax = figure(6, 4)
+    points = [(10**rng.uniform(0, 2), rng.uniform(10, 30)) for _ in range(40)] + [(5, 20)] * 4
+    ax.plot(*zip(*points), 'o')
+    if log: ax.set_xscale('log')
+    texts = place_labels(ax, points, [f'some_name_{i}' for i in range(len(points))])
+    fig.canvas.draw()
+    found, edge = boxes(texts), ax.get_window_extent()
+    assert overlaps(found) == [] and len(found) > 20
+    assert all(edge.x0 <= b.x0 and b.x1 <= edge.x1 and edge.y0 <= b.y0 and b.y1 <= edge.y1 for b in found)
+    dots = ax.transData.transform(points)
+    assert not any(b.x0 < x < b.x1 and b.y0 < y < b.y1 for b in found for x, y in dots), 'no label on a point'
+
+
+@pytest.mark.parametrize('cost', ['milliseconds', 'memory', 'millions'])
+def test_the_figures_of_the_lesson_label_their_front_and_nothing_overlaps(cost, monkeypatch):
+    kept = []
+    monkeypatch.setattr(zoo, 'show', lambda fig, alt: kept.append((fig, alt)))
+    rows = best_each([r for r in results('imagenet') if r.pretrained == 'in1k'])
+    front = plot_pareto(rows, cost)
+    (fig, alt), drawn = kept[0], comparable(rows, cost)
+    fig.canvas.draw()
+    texts = fig.axes[0].texts
+    assert overlaps(boxes(texts)) == [] and {r.label for r in front} <= {t.get_text() for t in texts} and len(texts) > .8 * len(drawn)
+    assert all(r.label in alt for r in front)
+    for r in front: assert not any(getattr(o, cost) <= getattr(r, cost) and o.error < r.error for o in drawn)
+
+
+def test_times_of_two_machines_never_share_an_axis():
+    rows = [Row('a', errors=[10.], held=9, rate=5., memory=3., params=7, device=d) for d in ('one', 'two')]
+    for cost in ('milliseconds', 'memory'):
+        with pytest.raises(ValueError, match="different machines.*'one'; 'two'"): comparable(rows, cost)
+        assert [r.device for r in comparable(rows, cost, 'two')] == ['two']
+    assert len(comparable(rows, 'millions')) == 1, 'the same net once'
+
+
+def test_families_differ_in_more_than_colour():
+    looks = [zoo._looks[k] for k in zoo._looks if k not in ('test', 'other')]
+    assert len({m for _, m in looks}) == len(looks) and set(zoo.FAMILIES if hasattr(zoo, 'FAMILIES') else zoo._looks) <= set(zoo._looks)
+
+
+# ---- speed
+
+def test_speed_in_a_process_of_its_own():
+    row = measure_speed('test_resnet', 64, batch=2, seconds=.05, device='cpu')
+    assert row.rate > 0 and row.params == 469_688 and not row.problem and row.batch == 2 and not row.errors
+
+
+def test_more_pictures_take_more_memory(capsys):
+    found = []
+    for batch in (2, 256): zoo._alone('test_resnet', 64, batch, .01, 'cpu'); found.append(json.loads(capsys.readouterr().out))
+    assert found[0]['memory'] is None or found[1]['memory'] > found[0]['memory'] + 5
+
+
+def test_a_speed_that_cannot_be_measured_has_a_reason():
+    row = measure_speed('test_vit', 64, batch=1, seconds=.01, device='cpu')
+    assert 'Error' in row.problem and row.rate is None and 'no result' in repr(row)
+    with pytest.raises(DataError): measure_speed('no_such_net')
+
+
+def test_throughput_leaves_disturbances_out():
+    assert throughput([9, 9, .5, .5, 40, .5, .5], 4) == 8
+
+
+def test_remeasure_writes_all_or_nothing(tmp_path, root, monkeypatch):
+    file = tmp_path/'zoo.json'
+    keep(Row('kept', errors=[5.], held=10, data='pets 1+1'), file)
+    before, bad = file.read_bytes(), Row('resnet18', problem='too large')
+    monkeypatch.setattr(zoo, 'measure_speed', lambda arch, size, seconds: bad if arch == 'bad' else Row(arch, size, rate=5.))
+    with pytest.raises(DataError, match='nothing was written.*\n.*too large'): zoo.remeasure(file, .01, ['resnet18', 'bad'])
+    assert file.read_bytes() == before
+    zoo.remeasure(file, .01, ['resnet18'])
+    assert [r.name for r in zoo._read(file)] == ['resnet18', 'kept']
