@@ -1,8 +1,11 @@
-"The site: every full notebook is a page, with its stored outputs. Widgets stay interactive without a kernel."
+"The site: every full notebook is a page, with its stored outputs, and one page has all the words. Widgets stay interactive without a kernel."
 import json
+import re
 import shutil
+from itertools import groupby
 from pathlib import Path
 
+from coursehelpers.glossary import UnknownTerm, glossary, term
 from coursehelpers.launch import read_nb
 from coursehelpers.settings import settings
 from coursehelpers.variants import parse_cell
@@ -11,17 +14,42 @@ here = Path(__file__).parent
 pages = here/'lessons'
 
 
+def linked(found):
+    "A name met as a link to its place in the glossary; one that the glossary does not have stays as it is."
+    try: return f'{{term}}`{found[1]} <{term(found[1])["term"]}>`'
+    except UnknownTerm: return found[0]
+
+
 def page(nb):
-    "The notebook without what a reader of the site has no use for: the install cell, and the lines that begin with #|."
+    "The notebook without what a reader of the site has no use for: the install cell, and the lines that begin with #|. Names met are links."
     for cell in nb['cells']:
         if cell['cell_type'] == 'code': cell['source'] = parse_cell(cell)[1]
+        else: cell['source'] = re.sub(r'^\**Names met.*', lambda line: re.sub(r'(?<!\*)\*([^*]+)\*(?!\*)', linked, line[0]), cell['source'], flags=re.M)
     nb['cells'] = [c for c in nb['cells'] if c['id'] != 'setup' and c['source'].strip()]
     return nb
+
+
+def entry(word, lessons): # lessons: {number: file name}
+    "One word of the glossary: its other names, what it means, where it is met."
+    number = word['lesson']
+    met = f'[lesson {number}]({lessons[number]})' if number in lessons else f'lesson {number}'
+    also = f' Also: {", ".join(word["also"])}.' if word['also'] else ''
+    shown = f' For example `{word["shown"]}`.' if not word['shown'].startswith('lesson ') else ''
+    return f'{word["term"]}\n  {word["means"]}{also}{shown} First met in {met}.\n'
+
+
+def words_page(lessons): # {number: file name}
+    "The glossary as a page: a heading for each letter, an anchor for each word."
+    page = ['# Glossary', '> Every word of the course, once. In a notebook, `terms(\'loss\')` shows the same.\n']
+    for letter, words in groupby(glossary(), lambda word: word['term'][0].upper()):
+        page += [f'## {letter}', '```{glossary}', *(entry(word, lessons) for word in words), '```\n']
+    return '\n'.join(page)
 
 
 shutil.rmtree(pages, ignore_errors=True)
 pages.mkdir()
 for path in (here.parent/'nbs/full').glob('*.ipynb'): (pages/path.name).write_text(json.dumps(page(read_nb(path))))
+(pages/'glossary.md').write_text(words_page({path.name[:2]: path.name for path in pages.glob('*.ipynb')}))
 
 course = settings(here).course
 project, author, html_title = course.title, course.title, course.title

@@ -1,5 +1,6 @@
 "The site: built from the stored notebooks, and its widgets move without a kernel."
 import functools
+import re
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coursehelpers.glossary import glossary
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
@@ -49,3 +51,17 @@ def test_every_lesson_has_a_page_without_machinery(site):
     for path in (ROOT/'nbs/full').glob('*.ipynb'):
         html = urlopen(f'{site}/lessons/{path.stem}.html').read().decode()
         assert 'class="c1">#|' not in html and 'git+https' not in html, path.stem
+
+
+def test_glossary_page_has_every_word_with_an_anchor(site):
+    from urllib.request import urlopen
+    html = urlopen(f'{site}/lessons/glossary.html').read().decode()
+    words = glossary()
+    assert all(f'id="term-{re.sub("[^A-Za-z0-9]+", "-", word["term"])}"' in html for word in words)
+    assert html.count('id="term-') == len(words) and html.count('First met in') == len(words)
+
+
+def test_names_met_lead_to_the_glossary(site):
+    from urllib.request import urlopen
+    html = urlopen(f'{site}/lessons/03_quadratic.html').read().decode()
+    assert 'href="glossary.html#term-weights"><span class="xref std std-term">parameters</span>' in html

@@ -1,0 +1,92 @@
+"The glossary: its data are sound, every name met in a lesson is in it, and it is found under any form."
+import re
+from pathlib import Path
+
+import pytest
+
+from coursehelpers.glossary import UnknownTerm, _key, glossary, term, terms
+from coursehelpers.launch import read_nb
+
+ROOT = Path(__file__).parents[1]
+LESSONS = {path.name[:2]: path for path in sorted((ROOT/'nbs/full').glob('*.ipynb'))}
+TO_COME = {'02', '04', '05', '10', '11', '12', '13', '14', '15'}
+
+
+def prose(path):
+    "The words of a lesson: its text and its code."
+    return '\n'.join(c['source'] for c in read_nb(path)['cells'])
+
+
+def names_met(path):
+    "The names in italics after **Names met**; *training and test set* are two."
+    for line in re.findall(r'^\**Names met.*', prose(path), re.M):
+        for name in re.findall(r'(?<!\*)\*([^*]+)\*(?!\*)', line):
+            *first, last = re.split(r', | and ', name)
+            yield from [f'{part} {last.split()[-1]}' for part in first] + [last]
+
+
+def test_each_entry_is_complete():
+    for entry in glossary():
+        assert set(entry) == {'term', 'also', 'means', 'shown', 'lesson'}, entry
+        assert entry['term'].strip() and entry['shown'].strip(), entry
+        assert entry['means'].endswith('.') and entry['means'].count('. ') <= 1 and entry['means'][0].isupper(), entry
+        assert entry['lesson'] in LESSONS or entry['lesson'] in TO_COME, entry
+
+
+def test_no_word_stands_twice():
+    keys = [_key(name) for entry in glossary() for name in {_key(n) for n in (entry['term'], *entry['also'])}]
+    assert len(keys) == len(set(keys)), sorted(key for key in keys if keys.count(key) > 1)
+
+
+def test_the_file_is_in_the_order_of_the_alphabet():
+    import json
+    stored = [entry['term'] for entry in json.loads((ROOT/'coursehelpers/static/glossary.json').read_text())]
+    assert stored == sorted(stored, key=str.lower)
+
+
+@pytest.mark.parametrize('number', LESSONS)
+def test_every_name_met_is_in_the_glossary(number):
+    missing = []
+    for name in names_met(LESSONS[number]):
+        try: term(name)
+        except UnknownTerm: missing.append(name)
+    assert not missing, f'add to coursehelpers/static/glossary.json: {missing}'
+
+
+def test_names_are_met_somewhere():
+    assert len({name for path in LESSONS.values() for name in names_met(path)}) > 60
+
+
+@pytest.mark.parametrize('entry', [e for e in glossary() if e['lesson'] in LESSONS], ids=lambda e: e['term'])
+def test_a_word_occurs_in_the_lesson_that_it_is_said_to_be_met_in(entry):
+    text = ' '.join(map(_key, prose(LESSONS[entry['lesson']]).split()))
+    text = ' '.join(re.findall(r'[\w]+', text))
+    forms = [' '.join(re.findall(r'\w+', _key(name))) for name in (entry['term'], *entry['also'])]
+    assert any(re.search(rf'\b{re.escape(form)}', text) for form in forms), forms
+
+
+@pytest.mark.parametrize('name, found', [('Parameters', 'weights'), ('LR', 'learning rate'), ('mini batch', 'batch'), ('epochs', 'epoch'), ('logits', 'score'), ('loss', 'loss')])
+def test_a_word_is_found_in_its_forms(name, found): assert term(name)['term'] == found
+
+
+def test_an_unknown_word_offers_the_nearest():
+    with pytest.raises(UnknownTerm, match='Near: overfitting'): terms('overfitng')
+    with pytest.raises(UnknownTerm, match='shows them all'): terms('xyzzyx')
+
+
+def test_what_is_shown_is_a_table_and_text():
+    shown = terms({'loss': '<1>', 'metric': 2})
+    html = shown._repr_html_()
+    assert html.count('scope="col"') == 4 and html.count('scope="row"') == 2 and '&lt;1&gt;' in html
+    assert repr(shown).splitlines()[1].startswith('metric: ') and 'Here: <1>.' in repr(shown)
+
+
+def test_the_data_cannot_be_spoiled():
+    term('weights')['also'].clear()
+    assert term('params')['term'] == 'weights' and 'params' in term('weights')['also']
+
+
+def test_it_needs_no_torch():
+    import subprocess
+    import sys
+    subprocess.run([sys.executable, '-c', 'import sys; from coursehelpers.glossary import terms; repr(terms()); assert "torch" not in sys.modules'], check=True, cwd=ROOT)
