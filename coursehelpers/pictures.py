@@ -322,15 +322,17 @@ def _by_folder(pictures, tops):
     if len(tops) < 2 or all(t.lower() in _no_labels for t in tops): return None, 0
     return [(p, p[0]) for p in pictures if len(p) > 1], 1
 
-# %% ../nbs/tools/pictures.ipynb #37e0e572
+# %% ../nbs/tools/pictures.ipynb #5b977f9e
 _file_names = set('file filename file_name filepath filepaths path image image_id image_name id img img_id picture name'.split())
 _label_names = 'label labels class class_name classname category target breed species type y tag diagnosis'.split()
 
 def _cells(file):
-    "The rows of a table in text, cut at whichever of , ; and tab its first line holds most of."
+    "The rows of a table in text, cut at whichever of , ; and tab its first line holds most of, or else at spaces."
     text = file.read_text(encoding='utf-8-sig', errors='replace')
-    first = text.partition('\n')[0]
-    try: return [[c.strip() for c in row] for row in csv.reader(text.splitlines(), delimiter=max(',;\t', key=first.count)) if row]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
+    first = lines[0] if lines else ''
+    cut = max(',;\t', key=first.count)
+    try: return [[c.strip() for c in row] for row in csv.reader(lines, delimiter=cut if cut in first else ' ', skipinitialspace=True)]
     except csv.Error: return []
 
 def _lookup(pictures, stem):
@@ -345,7 +347,8 @@ def _lookup(pictures, stem):
 
 def _columns(rows, find):
     "(names or None, rows without them, column of files, column of labels), or None."
-    rows = [r for r in rows if len(r) == max(map(len, rows))]
+    width = max(map(len, rows))
+    rows = [r for r in rows if len(r) == width]
     files = lambda j: len({find(r[j]) for r in rows} - {None})
     file = max(range(len(rows[0])), key=lambda j: (files(j) > 1 and rows[0][j].lower() in _file_names, files(j)))
     if files(file) < 2: return None
@@ -410,7 +413,7 @@ def _by_rule(tree, at, pictures, label):
         label = lambda file: (m := pattern.search(file.relative_to(tree.root.joinpath(*at)).as_posix())) and m[1]
     return _without_label(tree, at, [(p, label(tree.root.joinpath(*at, *p))) for p in pictures], 'label= finds none for it')
 
-# %% ../nbs/tools/pictures.ipynb #af8f16f0
+# %% ../nbs/tools/pictures.ipynb #d3db88d6
 def _rows(tree, label, at=()):
     "(where the labels begin, [(picture, label)]): the first layout that fits."
     pictures = [p[len(at):] for p in tree.pictures if p[:len(at)] == at]
@@ -452,7 +455,7 @@ def _no_labels_found(tree):
     return (f'{tree.root}: {len(tree.pictures)} pictures, but no labels. One of these would do:\n'
             f'  a folder for each label:    {name}/<label>/{p[-1]}\n'
             f'  a table beside them:        {name}/labels.csv with the lines\n    file,label\n    {"/".join(p)},<label>\n'
-            f"  a rule for the file's name: folder(path, label=r'^([a-z]+)') or folder(path, label=lambda file: file.stem.split('_')[0]), which makes {p[-1]} {os.path.splitext(p[-1])[0].split('_')[0]!r}")
+            f"  a rule for the file's name: folder(path, label=r'([^/_]+)_') or folder(path, label=lambda file: file.stem.split('_')[0]), which makes {p[-1]} {os.path.splitext(p[-1])[0].split('_')[0]!r}")
 
 # %% ../nbs/tools/pictures.ipynb #31da7148
 def _split(tree, at, rows):

@@ -92,9 +92,10 @@ def test_a_senseless_note_about_turning_costs_nothing(tmp_path):
         exif[0x0112] = value
         Image.new('RGB', (60, 40), 'teal').save(tmp_path/'a.jpg', exif=exif)
         assert read_picture(tmp_path/'a.jpg', 16)[1:] == (1.5, None)
-    raw = (tmp_path/'a.jpg').read_bytes()
-    (tmp_path/'a.jpg').write_bytes(raw.replace(b'Exif\0\0MM', b'Exif\0\0??'))
-    assert read_picture(tmp_path/'a.jpg', 16)[1:] == (1.5, None) and read_header(tmp_path/'a.jpg') == (1.5, None)
+    Image.new('RGB', (60, 40), 'teal').save(tmp_path/'a.webp', exif=exif)
+    (tmp_path/'a.webp').write_bytes((tmp_path/'a.webp').read_bytes().replace(b'MM\0*', b'MM??'))
+    with Image.open(tmp_path/'a.webp') as im, pytest.raises(SyntaxError): im.getexif()
+    assert read_picture(tmp_path/'a.webp', 16)[1:] == (1.5, None) and read_header(tmp_path/'a.webp') == (1.5, None)
 
 
 RED, BLUE = (200, 30, 30), (30, 60, 200)
@@ -145,7 +146,7 @@ SHELF = { # name: (how it is made, left, right, what the report says or None)
     'palette.gif': (lambda f: halves().convert('P', palette=Image.Palette.ADAPTIVE).save(f), RED, BLUE, None), 'opaque.png': (mode('RGBA'), RED, BLUE, None), 'a.webp': (mode('RGB', lossless=True), RED, BLUE, None),
     'a.avif': (mode('RGB', quality=95), RED, BLUE, None), 'a.bmp': (mode('RGB'), RED, BLUE, None), 'a.tif': (mode('RGB'), RED, BLUE, None), 'a.ppm': (mode('RGB'), RED, BLUE, None),
     'one_bit.png': (lambda f: grey(255, 'uint8')(f) or Image.open(f).convert('1').save(f), BLACK, WHITE, None), 'one_bit.tif': (lambda f: Image.new('1', (60, 40), 1).save(f), WHITE, WHITE, None),
-    'cmyk.jpg': (mode('CMYK', quality=98), RED, BLUE, None), 'cmyk.tif': (mode('CMYK'), RED, BLUE, None), 'ycck.jpg': (ycck, RED, BLUE, None), 'phone.jpg': (lambda f: halves().save(f, 'MPO', quality=98), RED, BLUE, None),
+    'cmyk.jpg': (mode('CMYK', quality=98), RED, BLUE, None), 'cmyk.tif': (mode('CMYK'), RED, BLUE, None), 'ycck.jpg': (ycck, RED, BLUE, None), 'phone.jpg': (lambda f: halves().save(f, 'MPO', quality=98, save_all=True, append_images=[halves()]), RED, BLUE, None),
     'rgb16.png': (png16, RED, BLUE, None), 'grey16.png': (grey(257 * 90, 'uint16'), BLACK, (90,) * 3, None), 'grey16.tif': (grey(257 * 90, 'uint16'), BLACK, (90,) * 3, None),
     'grey12.png': (grey(4095, 'uint16'), BLACK, WHITE, '12 bits stored in 16'), 'grey8in16.png': (grey(200, 'uint16'), BLACK, (200,) * 3, '8 bits stored in 16'),
     'int32.tif': (grey(-7, 'int32'), WHITE, BLACK, 'numbers from -7 to 0: the lowest is black, the highest white'), 'float01.tif': (grey(1, 'float32'), BLACK, WHITE, 'floats from 0 to 1'),
@@ -203,7 +204,9 @@ def test_files_stay_with_their_pixels(shelf):
         p = cached(folder(shelf), 32, keep)
         rows = torch.tensor([len(p) - 1, 4])
         assert len(p.files) == len(p) and take(few(p, 2), rows).files == [p.files[-1], p.files[4]]
-        i = [f.name for f in p.files].index('a.bmp')
+        names = [f.name for f in p.files]
+        assert 'gif.jpg' in names and 'text.jpg' not in names
+        i = names.index('a.bmp')
         assert np.array_equal(p.x[i].permute(1, 2, 0).numpy(), read_picture(p.files[i], 32)[0])
 
 
@@ -238,6 +241,13 @@ def test_bad_files_are_named_and_left_out(pictures):
     assert said.startswith('3 files left out, 0 converted') and '0.jpg: damaged' in said
     assert '1.jpg: empty file, 0 bytes' in said and '2.jpg: not a picture' in said and 'mat' not in said
     assert (p.x[p.y == 0].float().mean((0, 2, 3))[1] > 100) and (p.x[p.y == 1].float().mean((0, 2, 3))[1] < 50), 'labels still belong to their pictures'
+
+
+def test_a_label_that_loses_its_last_picture_is_named(pictures):
+    for f in pictures.glob('cat/*.jpg'): f.write_bytes(b'')
+    p = cached(folder(pictures), 24)
+    assert len(p) == 6 and p.vocab == ['cat', 'dog'] and [(Path(q.file).name, q.what) for q in p.report if q.used is None] == [('cat', 'no picture to train on is left of this label')]
+    assert '  note: cat: no picture to train on' in tell(p.report)
 
 
 def test_nothing_readable_is_an_error(pictures):
@@ -409,7 +419,8 @@ TABLES = { # how the table is written: name, text for (file, label) pairs
     'plain': ('labels.csv', lambda rows: 'file,label\n' + ''.join(f'{f},{k}\n' for f, k in rows)),
     'kaggle': ('train.csv', lambda rows: 'id,weight,breed\n' + ''.join(f'{Path(f).stem},{i},{k}\n' for i, (f, k) in enumerate(rows))),
     'excel': ('Mappe1.csv', lambda rows: '\ufeff"Bild";"Kommentar";"Art"\n' + ''.join(f'"C:\\fotos\\{f}";"n{i}";"{k}"\n' for i, (f, k) in enumerate(rows))),
-    'no head': ('list.txt', lambda rows: ''.join(f'{f}\t{k}\n' for f, k in rows)),
+    'spaces': ('list.txt', lambda rows: '# picture and label\n' + ''.join(f'{Path(f).stem} {i} "{k}"\n' for i, (f, k) in enumerate(rows, 100))),
+    'no head': ('list.txt', lambda rows: '\ufeff' + ''.join(f'{f}\t{k}\n' for f, k in rows)),
 }
 
 
@@ -455,7 +466,7 @@ def test_a_rule_of_your_own(tmp_path):
     with pytest.raises(ValueError, match='one group is needed.*has 2'): folder(tmp_path, label='(a)(b)')
 
 
-@pytest.mark.parametrize('names', [('IMG_{}.jpg', 'DSC_{}.jpg'), ('{}.jpg',), ('a{}.jpg',), ('2021-01-0{}.png', '2021-02-0{}.png')])
+@pytest.mark.parametrize('names', [('IMG_{}.jpg', 'DSC_{}.jpg'), ('{}.jpg',), ('a{}.jpg',), ('2021-01-0{}.png', '2021-02-0{}.png'), ('cat_1.jpg', 'dog_1.jpg', 'newt_1.jpg')])
 def test_when_nothing_fits_you_are_shown_what_would(tmp_path, names):
     fill(tmp_path, *names, n=3)
     with pytest.raises(DataError) as e: folder(tmp_path)
