@@ -38,13 +38,13 @@ def show_pictures(x:Tensor, # uint8 (n, 3, height, width)
                   cols:int=7, # pictures in a row
                   wrong=()): # places of those whose title is marked
     "Draw the pictures in rows, each with its title."
-    fig, axes = figure(1.1, 1.35, rows=-(-len(x) // cols), cols=cols)
+    fig, axes = figure(.95, 1.2, rows=-(-len(x) // cols), cols=cols)
     for ax in axes.flat: ax.axis('off')
     for i, (ax, picture, title) in enumerate(zip(axes.flat, x, titles)):
         ax.imshow(picture.permute(1, 2, 0).cpu(), interpolation='nearest')
         words = '\n'.join(textwrap.fill(o.replace('_', ' '), 17) for o in title.split('\n'))
         ax.set_title(f'✗ {words}' if i in wrong else words, fontsize=7, color=COLOURS['vermillion'] if i in wrong else 'black')
-    show(fig, alt, colours=128)
+    show(fig, alt, colours=64)
 
 # %% ../nbs/full/09_pets.ipynb #c943a297
 def show_batch(dls:Dls, # pictures
