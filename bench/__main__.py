@@ -14,7 +14,7 @@ from pathlib import Path
 from coursehelpers.files import DataError
 from coursehelpers.results import machine
 
-PARTS = ['imports', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets']
+PARTS = ['imports', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'gpu']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---|---|---|---|\n'
 

@@ -123,6 +123,13 @@ def lab(ctx:typer.Context,
     os.chdir(root)
     os.execv(command[0], command)
 
+# %% ../nbs/tools/cli.ipynb #measured
+def _measured(cell):
+    "The text that a cell worth a GPU, or with a record, put out."
+    if not any(line.startswith(('#|gpu', '#|record')) for line in cell['source'].splitlines()): return ''
+    texts = [o.get('text') or o.get('data', {}).get('text/plain', '') for o in cell['outputs'] if o.get('name') != 'stderr' and 'image/png' not in o.get('data', {})]
+    return '\n'.join(t.rstrip() for t in texts if t.strip())
+
 # %% ../nbs/tools/cli.ipynb #1ec1353a
 def _run_one(path, root, profile, timeout, save, bar):
     "Run one notebook, keep it if asked to, and return what is to be said about it."
@@ -130,7 +137,8 @@ def _run_one(path, root, profile, timeout, save, bar):
     from coursehelpers.running import run_notebook, store_problems, tidy
     bar.set_description(path.stem)
     start = time.perf_counter()
-    made = run_notebook(path, profile=profile, timeout=timeout, on_cell=bar.update, offline=save)
+    look = lambda cell: (said := _measured(cell)) and bar.write(said)
+    made = run_notebook(path, profile=profile, timeout=timeout, on_cell=bar.update, look=None if save else look, offline=save)
     notes = [] if save else [f'note: {p}' for p in store_problems(tidy(made), path.name, root)]
     if save: store(made, path, root)
     return '\n'.join([f'{path.stem}: ran in {time.perf_counter() - start:.1f} s' + (', outputs stored' if save else ''), *notes])
@@ -147,15 +155,18 @@ def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such
     \b
     coursehelpers run 03
     coursehelpers run 03 09 --profile smoke
+    coursehelpers run 09 --profile gpu     prints what its measuring cells say
     coursehelpers run --clean 03
     coursehelpers run --save
     """
     from tqdm import tqdm
     from coursehelpers.authoring import course_root
     from coursehelpers.launch import read_nb
+    from coursehelpers.settings import device
     from coursehelpers.settings import profile as find_profile
     if save and clean: raise typer.BadParameter('--save stores the outputs of full notebooks only.')
     if profile: find_profile(profile) # an unknown name is an error before anything runs
+    if profile == 'gpu' and device().type != 'cuda': typer.echo('No GPU is found here: everything runs on the CPU, with the sizes of profile gpu, which may take hours. Shorter: --profile cpu', err=True)
     root, failed = course_root(), 0
     paths = find_lessons(root, lessons or [], 'clean' if clean else 'full')
     cells = sum(c['cell_type'] == 'code' and bool(c['source'].strip()) for p in paths for c in read_nb(p)['cells'])

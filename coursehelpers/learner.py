@@ -200,6 +200,7 @@ class Beginning:
         "A new optimiser and schedule, on this learner's device."
         if epochs < 1: raise ValueError(f'fit({epochs}): one epoch at least.')
         self._accelerate()
+        if self.model._compiled_call_impl: torch.compiler.reset() # after eight versions, counted over all models, torch stops to compile
         self.train = self._shared(self.dls.train)
         if not len(self.train): raise DataError('the training loader is empty: not one batch.')
         self._own_forward = vars(self.model).get('forward') # accelerate puts another over it

@@ -43,6 +43,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
            profile=None, # smoke, cpu, gpu; or None for what settings.ini says
            timeout=1800, # seconds a cell may take
            on_cell=None, # called after each code cell that ran
+           look=None, # called with each code cell that ran, and its outputs
            allow_errors=False, # go on after an error?
            progress=False, # may checks write the learner's progress?
            offline=False) -> dict: # see no data but what the lessons make themselves?
@@ -50,7 +51,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
     import nbformat
     from nbclient import NotebookClient, exceptions
     made = nbformat.from_dict(copy.deepcopy(nb))
-    hooks = dict(on_cell_executed=lambda **_: on_cell()) if on_cell else {}
+    hooks = dict(on_cell_executed=lambda cell, **_: (on_cell and on_cell(), look and look(cell)))
     client = NotebookClient(made, timeout=timeout, resources={'metadata': {'path': str(folder)}}, allow_errors=allow_errors,
                             extra_arguments=['--IPKernelApp.log_level=ERROR'], **hooks)
     try: client.execute(env=_environment(profile, progress, offline))

@@ -150,6 +150,17 @@ def test_run(here):
     assert done.exit_code == 0 and '07_x: ran in' in done.output and (here/'nbs'/'full'/'07_x.ipynb').read_text() == before
 
 
+def test_run_with_a_profile_says_what_was_measured(here, monkeypatch):
+    "The kernel gets the profile; what `#|gpu` and `#|record` cells print is seen outside a notebook; without a GPU it runs all the same, and says so."
+    write(here, 'full', code('#|gpu\nfrom coursehelpers.settings import profile\nprint("profile", profile().name, profile().arch)', 'g'), code('print("not this")', 'p'),
+          code('#|record twice\nfrom coursehelpers.results import record\nrecord("twice", [1., 2., 3.], unit="%")', 'r'))
+    monkeypatch.setattr('coursehelpers.settings.device', lambda: __import__('torch').device('cpu'))
+    done = run('run', '07', '--profile', 'gpu')
+    assert done.exit_code == 0 and 'profile gpu convnext_tiny' in done.output and 'not this' not in done.output and 'No GPU is found here' in done.output
+    assert '2' in next(line for line in done.output.splitlines() if '%' in line), done.output
+    assert 'No GPU' not in run('run', '07').output
+
+
 def test_run_save_stores_outputs(here):
     write(here, 'full', code('print(2)', 'p'))
     assert run('run', '--save').exit_code == 0

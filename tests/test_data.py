@@ -211,7 +211,7 @@ def device_road(monkeypatch):
     asked = []
     monkeypatch.setattr(data, 'resident', lambda x, device: asked.append(x.data_ptr()) or x)
     def turn(dls):
-        for load in (dls.train, dls.valid): load.x.singly, load.ahead = False, 2
+        for part in (dls.train, dls.valid): part.x.singly, part.ahead = False, 2
         return dls
     return turn, asked
 

@@ -24,10 +24,11 @@ class Short(torch.autograd.Function):
 
 class Net(nn.Module):
     "Two layers; memory ends above `most` examples, in the forward pass or in the backward one, when the last layer already has its gradients."
-    def __init__(self, most=None, place='forward', error=torch.OutOfMemoryError(WORDS)):
+    def __init__(self, most=None, place='forward', error=None):
         super().__init__()
         torch.manual_seed(0)
-        self.first, self.last, self.most, self.place, self.error, self.seen = nn.Linear(4, 8), nn.Linear(8, 3), most, place, error, []
+        self.first, self.last, self.most, self.place, self.seen = nn.Linear(4, 8), nn.Linear(8, 3), most, place, []
+        self.error = error or torch.OutOfMemoryError(WORDS)
 
     def forward(self, x):
         self.seen.append(len(x))
@@ -70,7 +71,8 @@ def test_the_gradient_is_that_of_the_whole_batch():
     for most in (5, 3):
         found = {}
         class Look(Callback):
-            def before_step(self, learn): found.setdefault(learn.model.most, []).append([p.grad.clone() for p in learn.model.parameters()])
+            found = found
+            def before_step(self, learn): self.found.setdefault(learn.model.most, []).append([p.grad.clone() for p in learn.model.parameters()])
         for m in (None, most):
             learn = Learner(Net(m), points(), lr=0., callbacks=[Look()], schedule=None)
             if m: learn.at_once = m
