@@ -30,9 +30,11 @@ class Net(nn.Module):
         self.first, self.last, self.most, self.place, self.seen = nn.Linear(4, 8), nn.Linear(8, 3), most, place, []
         self.error = error or torch.OutOfMemoryError(WORDS)
 
+    after = 0 # passes that still have room
+
     def forward(self, x):
         self.seen.append(len(x))
-        short = self.most and len(x) > self.most
+        short = self.most and len(x) > self.most and len(self.seen) > self.after
         x = self.first(x).relu()
         if short and self.place == 'forward': raise self.error
         if short and self.training: x = Short.apply(x)
@@ -66,13 +68,23 @@ def test_the_same_training(most, place, accumulate, capsys):
     assert len(said) == {12: 1, 8: 1, 5: 2, 1: 4}[most] and said[0] == f'out of memory with 16 pictures at once: from here in 2 pieces of 8; a step still sees {16 * accumulate}.'
 
 
+@pytest.mark.parametrize('place', ['forward', 'backward'])
+@pytest.mark.parametrize('after', [1, 2])
+def test_what_earlier_batches_gathered_stays(place, after):
+    "Memory ends in the second or third batch of those that make one step together, when some of its gradients are there already."
+    made = [Learner(Net(most, place), points(), lr=.05, accumulate=3, opt_func=torch.optim.SGD) for most in (None, 4)]
+    made[1].model.after = after
+    for learn in made: learn.fit(1, quiet=True)
+    assert close(made[0].model, made[1].model) and made[1].model.seen[after] == made[0].model.seen[after]
+
+
 def test_the_gradient_is_that_of_the_whole_batch():
     "Just before the step, of uneven parts too: 16 in parts of at most 5 are 4, 4, 4, 4, and 8 are 4, 4; with at most 3: 3, 3, 3, 3, 3, 1."
     for most in (5, 3):
         found = {}
         class Look(Callback):
-            found = found
-            def before_step(self, learn): self.found.setdefault(learn.model.most, []).append([p.grad.clone() for p in learn.model.parameters()])
+            kept = found # of this round
+            def before_step(self, learn): self.kept.setdefault(learn.model.most, []).append([p.grad.clone() for p in learn.model.parameters()])
         for m in (None, most):
             learn = Learner(Net(m), points(), lr=0., callbacks=[Look()], schedule=None)
             if m: learn.at_once = m
