@@ -306,7 +306,7 @@ class _Tree:
 
     def _note(self, path, what, used=False): self.odd.append(Problem(str(path), what, used))
 
-# %% ../nbs/tools/pictures.ipynb #5368fceb
+# %% ../nbs/tools/pictures.ipynb #3f7a1107
 _train_names, _held_names = ('train', 'training'), ('valid', 'validation', 'val', 'dev', 'test', 'testing')
 _other_names = 'masks', 'mask', 'annotations', 'labels', 'trimaps', 'test1', 'unlabeled', 'unlabelled'
 _no_labels = {*_train_names, *_held_names, *_other_names, *'images imgs img image pictures pics photos jpegs jpegimages data'.split()}
@@ -318,7 +318,7 @@ def _named(tops, names):
 def _by_folder(pictures, tops):
     "([(picture, label)], how deep the folders of the labels lie), or (None, 0) where folders are not labels. `tops`: the folders that hold pictures."
     deep = [t for t in tops if any(len(p) > 2 for p in pictures if p[0] == t)]
-    if _named(deep, _train_names) and all(t.lower() in _no_labels for t in tops): return [(p, p[1]) for p in pictures if len(p) > 2], 2
+    if _named(deep, _train_names) and (_named(deep, _held_names) or all(t.lower() in _no_labels for t in tops)): return [(p, p[1]) for p in pictures if len(p) > 2], 2
     if len(tops) < 2 or all(t.lower() in _no_labels for t in tops): return None, 0
     return [(p, p[0]) for p in pictures if len(p) > 1], 1
 
@@ -413,23 +413,23 @@ def _by_rule(tree, at, pictures, label):
         label = lambda file: (m := pattern.search(file.relative_to(tree.root.joinpath(*at)).as_posix())) and m[1]
     return _without_label(tree, at, [(p, label(tree.root.joinpath(*at, *p))) for p in pictures], 'label= finds none for it')
 
-# %% ../nbs/tools/pictures.ipynb #d3db88d6
+# %% ../nbs/tools/pictures.ipynb #e29eac6a
 def _rows(tree, label, at=()):
-    "(where the labels begin, [(picture, label)]): the first layout that fits."
+    "(where the labels begin, [(picture, label)], how deep their folders lie or 0): the first layout that fits."
     pictures = [p[len(at):] for p in tree.pictures if p[:len(at)] == at]
     tops = list(dict.fromkeys(p[0] for p in pictures if len(p) > 1))
-    if label is not None: return at, _by_rule(tree, at, pictures, label)
+    if label is not None: return at, _by_rule(tree, at, pictures, label), 0
     rows, depth = _by_folder(pictures, tops)
     if rows:
         _beside(tree, at, pictures, depth)
-        return at, rows
+        return at, rows, depth
     pictures = _without_masks(tree, at, pictures)
-    if (rows := _by_table(tree, at, pictures)) is not None: return at, rows
+    if (rows := _by_table(tree, at, pictures)) is not None: return at, rows, 0
     if len(tops) == 1 and all(len(p) > 1 for p in pictures):
         tree._note(tree.root.joinpath(*at, tops[0]), 'the only folder with pictures: it is gone into', None)
         return _rows(tree, label, (*at, tops[0]))
     if (rows := _by_name(tree, at, pictures)) is None: raise DataError(_no_labels_found(tree))
-    return at, rows
+    return at, rows, 0
 
 def _without_masks(tree, at, pictures):
     "The pictures that do not lie in folders for masks and the like, if there are others."
@@ -457,12 +457,12 @@ def _no_labels_found(tree):
             f'  a table beside them:        {name}/labels.csv with the lines\n    file,label\n    {"/".join(p)},<label>\n'
             f"  a rule for the file's name: folder(path, label=r'([^/_]+)_') or folder(path, label=lambda file: file.stem.split('_')[0]), which makes {p[-1]} {os.path.splitext(p[-1])[0].split('_')[0]!r}")
 
-# %% ../nbs/tools/pictures.ipynb #31da7148
-def _split(tree, at, rows):
+# %% ../nbs/tools/pictures.ipynb #cbf7e384
+def _split(tree, at, rows, depth):
     "Which rows the folders themselves hold out, bool (n,), or None; and the rows without those of a third part, which is named."
     tops = list(dict.fromkeys(p[0] for p, _ in rows if len(p) > 1))
     train, held = _named(tops, _train_names), _named(tops, _held_names)
-    if not train or any(t.lower() not in _no_labels for t in tops): return None, rows
+    if depth == 1 or not train or not held and any(t.lower() not in _no_labels for t in tops): return None, rows # at depth 1 these are labels
     for top in tops:
         n = sum(p[0] == top for p, _ in rows)
         if top not in (train, held): tree._note(tree.root.joinpath(*at, top), f'{n} pictures not used: {train} is trained on{f", {held} is held out" if held else ""}', None)
@@ -481,7 +481,7 @@ def _odd_labels(tree, at, y, train, valid, vocab):
     for names in same.values():
         if len(names) > 1: note(names[1], f'the labels {" and ".join(map(repr, names))} differ only in capitals or spaces: are they the same?')
 
-# %% ../nbs/tools/pictures.ipynb #78528a7b
+# %% ../nbs/tools/pictures.ipynb #80e25a59
 def folder(path, # a folder of pictures: one folder a label (in train/ and valid/ if you like), or a table beside them, or names like cat_12.jpg
            part:float=.2, # part of each label to hold out, where the folder has no split of its own
            seed:int=0, # for the split
@@ -492,8 +492,8 @@ def folder(path, # a folder of pictures: one folder a label (in train/ and valid
     if not path.is_dir(): raise DataError(f'{path}: ' + ('a file, not a folder. If it is an archive, unpack it first.' if path.exists() else
                                                          'no such folder. Give the folder that holds one folder for each label.'))
     tree = _Tree(path)
-    at, rows = _rows(tree, label)
-    held, rows = _split(tree, at, rows)
+    at, rows, depth = _rows(tree, label)
+    held, rows = _split(tree, at, rows, depth)
     rows = [(p, _plain_name(name)) for p, name in rows]
     vocab = sorted({name for _, name in rows})
     if len(vocab) < 2: raise DataError(f'{path}: pictures of {len(vocab)} labels ({", ".join(vocab)}), and two are needed.\n{tell(tree.odd)}')

@@ -184,6 +184,9 @@ def test_pages_are_fetched_when_turned_to(page, at):
 
 def test_what_python_chooses_is_seen(page, at):
     it = item(page, 0)
+    card(at, 0).locator('select').select_option(next(label for label in LABELS if label != it['label']))
+    wait(lambda: len(table(page)) == 1)
+    assert at.get_by_role('button', name='undo').is_enabled()
     kernel(page, f"w.choose({it['row']}, None)")
     wait(lambda: 'set aside' in card(at, 0).get_attribute('aria-label') and table(page) == {it['name']: (it['label'], '')})
     assert at.get_by_role('button', name='undo').is_disabled(), 'undo is for the choices made on the page'

@@ -19,7 +19,7 @@ from traitlets import TraitError
 
 from coursehelpers import cleaner
 from coursehelpers.cache import cached
-from coursehelpers.cleaner import Cleaner, cleaned, note, tables
+from coursehelpers.cleaner import Cleaner, cleaned, correction_tables, write_correction
 from coursehelpers.data import Dls, load, loaders
 from coursehelpers.digits import photo_digits
 from coursehelpers.files import DataError
@@ -168,7 +168,7 @@ def test_names_with_commas_quotes_and_other_letters(tmp_path):
     w = Cleaner(folder(tmp_path/'odd'))
     for row in range(6): w.choose(row, w.data['vocab'][row < 3])
     assert cleaned(folder(tmp_path/'odd')).y.tolist() == [1] * 3 + [0] * 3
-    with pytest.raises(DataError, match='line break'): note(tmp_path/'odd'/'cleaning.csv', 'a\nb', 'z', '')
+    with pytest.raises(DataError, match='line break'): write_correction(tmp_path/'odd'/'cleaning.csv', 'a\nb', 'z', '')
 
 
 def test_a_folder_that_cannot_be_written(home, progress, monkeypatch):
@@ -193,14 +193,19 @@ def test_a_folder_that_cannot_be_written(home, progress, monkeypatch):
 
 WRITER = '''import sys
 from pathlib import Path
-from coursehelpers.cleaner import note
-for i in range(25): note(Path(sys.argv[1]), f'{sys.argv[2]}/{i}.jpg', 'cat', 'dog')'''
+from coursehelpers.cleaner import write_correction
+print('ready', flush=True)
+sys.stdin.readline() # both begin together
+for i in range(40): write_correction(Path(sys.argv[1]), f'{sys.argv[2]}/{i}.jpg', 'cat', 'dog')'''
 
 
 def test_two_sessions_lose_nothing(tmp_path):
-    both = [subprocess.Popen([sys.executable, '-c', WRITER, tmp_path/'cleaning.csv', name]) for name in 'ab']
-    assert [child.wait(60) for child in both] == [0, 0]
-    assert {line.split(',')[0] for line in lines(tmp_path)[1:]} == {f'{n}/{i}.jpg' for n in 'ab' for i in range(25)}
+    both = [subprocess.Popen([sys.executable, '-c', WRITER, tmp_path/'cleaning.csv', name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in 'ab']
+    for child in both: child.stdout.readline()
+    for child in both: print(file=child.stdin, flush=True)
+    for child in both: child.communicate(timeout=60)
+    assert [child.returncode for child in both] == [0, 0]
+    assert {line.split(',')[0] for line in lines(tmp_path)[1:]} == {f'{n}/{i}.jpg' for n in 'ab' for i in range(40)}
 
 
 def test_an_old_window_does_not_undo_what_another_wrote(home):
@@ -306,7 +311,7 @@ def test_thumbnails_have_the_true_shape(home, tmp_path):
 def test_nothing_of_this_machine_in_the_page(home, progress):
     w = Cleaner(folder(home))
     w.choose(2, 'dog')
-    assert str(home) not in json.dumps(w.state()) and tables(w.pictures)[0].parent == home
+    assert str(home) not in json.dumps(w.state()) and correction_tables(w.pictures)[0].parent == home
 
 
 def test_pages(home):

@@ -404,6 +404,12 @@ def test_test_is_not_used_where_there_is_valid(tmp_path):
     assert len(p) == 12 and notes(p) == {'test': '6 pictures not used: train is trained on, val is held out'}
 
 
+def test_other_folders_beside_a_split_are_named(tmp_path):
+    fill(tmp_path, 'train/cat/{}.jpg', 'train/dog/{}.jpg', 'valid/cat/{}.jpg', 'valid/dog/{}.jpg', 'plots/a/{}.png', 'plots/{}.png', n=2)
+    p = folder(tmp_path)
+    assert p.vocab == ['cat', 'dog'] and len(p) == 8 and notes(p) == {'plots': '2 pictures not used: train is trained on, valid is held out'} and len(notes(p, False)) == 2
+
+
 def test_unlabelled_test_pictures(tmp_path):
     fill(tmp_path, 'train/cat/{}.jpg', 'train/dog/{}.jpg', 'test/{}.jpg', n=5)
     p = folder(tmp_path)
@@ -413,6 +419,8 @@ def test_unlabelled_test_pictures(tmp_path):
 def test_a_label_may_be_called_train(tmp_path):
     fill(tmp_path, 'train/steam/{}.jpg', 'bus/{}.jpg', 'tram/{}.jpg', n=3)
     assert folder(tmp_path).vocab == ['bus', 'train', 'tram']
+    fill(tmp_path, 'test/{}.jpg', n=3)
+    assert folder(tmp_path).vocab == ['bus', 'test', 'train', 'tram'] and len(folder(tmp_path).valid) == 4
 
 
 TABLES = { # how the table is written: name, text for (file, label) pairs

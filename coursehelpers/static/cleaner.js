@@ -47,7 +47,7 @@ const {label, said, loss} = items[i]
       make('option', {value: '', hidden: ''}, '(set aside)'), ...vocab.map(v => make('option', {value: v}, v)))
     const aside = make('button', {type: 'button', 'aria-pressed': 'false', disabled: live ? null : '', focus: () => go(i),
       click: () => choose(i, chosen(i) === '' ? undefined : '')}, 'set aside')
-    const node = make('div', {class: 'cc-card', role: 'group', tabindex: -1, focus: () => go(i), 'data-lm-suppress-shortcuts': 'true'},
+    const node = make('div', {class: 'cc-card', role: 'group', tabindex: -1, focus: () => go(i)},
       make('div', {class: 'cc-picture', mousedown: () => node.focus()}, img, mark, hint),
       make('div', {class: 'cc-name', title: items[i].name}, name(i)),
       make('div', {class: 'cc-said'}, ...[`labelled ${label}`, said != null && `called ${said}`, said != null && `loss ${num(loss, 3)}`].filter(Boolean).map(text => make('div', {}, text))),
