@@ -47,7 +47,7 @@ def term(name:str) -> dict: # a word in any of its forms
     near = [_places()[key]['term'] for key in difflib.get_close_matches(_key(name), _places(), 3, .5)]
     raise UnknownTerm(f'The glossary has no {name!r}. ' + (f'Near: {", ".join(dict.fromkeys(near))}.' if near else '`terms()` shows them all.'))
 
-# %% ../nbs/tools/glossary.ipynb #396bdbf1
+# %% ../nbs/tools/glossary.ipynb #e00f2b00
 def _cells(entry, here):
     "What stands in a row of the table, as text."
     return [entry['term'], entry['means'], *([str(here[entry['term']])] if here else []), f'lesson {entry["lesson"]}']
@@ -70,7 +70,7 @@ class Terms:
         "One word as a row."
         first, *rest = map(html.escape, _cells(entry, self.here))
         if self.here: rest[1] = f'<code>{rest[1]}</code>'
-        body = ''.join(f'<td style="text-align:left;white-space:normal">{cell}</td>' for cell in rest)
+        body = ''.join(f'<td style="text-align:left;white-space:{"normal" if cell is rest[0] else "nowrap"}">{cell}</td>' for cell in rest)
         return f'<tr><th scope="row" style="text-align:left">{first}</th>{body}</tr>'
 
 # %% ../nbs/tools/glossary.ipynb #f8b3b140
