@@ -17,7 +17,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
 from .files import DataError
 
@@ -165,7 +165,8 @@ def on_device(xb:Tensor, # uint8 (b, c, S, S), on any device
     return ((found * gain + offset - mean[:, None, None]) / std[:, None, None]).contiguous(memory_format=torch.channels_last)
 
 # %% ../nbs/tools/augment.ipynb #resident
-_share, _homes, _lock = .4, WeakTensorKeyDictionary(), Lock() # part of the free memory; {pictures: {device: copy or None}}
+_share, _lock = .4, Lock() # part of the free memory that pictures may take
+_homes = WeakTensorKeyDictionary(), WeakIdKeyDictionary() # {pictures: {device: copy or None}}, of tensors and of pictures on disk
 
 def _room(device):
     "Bytes that are free on the device."
@@ -173,11 +174,20 @@ def _room(device):
     if device.type == 'cuda': return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return 0
 
-def resident(x:Tensor, # pictures, on the CPU
-             device) -> Tensor:
+def _there(x, device):
+    "All the pictures on the device, from a disk 256 at a time."
+    if isinstance(x, Tensor): return x.to(device)
+    there = torch.empty(x.shape, dtype=torch.uint8, device=device, memory_format=torch.channels_last)
+    for i in range(0, len(x), 256): there[i:i + 256] = sent(x[i:i + 256], device)
+    return there
+
+def resident(x, # pictures, uint8 (n, c, S, S): a tensor on the CPU, or a store of them on disk
+             device):
     "The pictures on the device, copied by the first call; `x` itself where there is no room for them. Decided once."
     place = torch.empty(0, device=device).device # cuda is cuda:0, or another
     with _lock, torch.inference_mode(False):
-        homes = _homes.setdefault(x, {})
-        if place not in homes: homes[place] = x.to(place) if x.nbytes <= _share * _room(place) else None
+        homes = _homes[not isinstance(x, Tensor)].setdefault(x, {})
+        if place not in homes:
+            try: homes[place] = _there(x, place) if math.prod(x.shape) <= _share * _room(place) else None
+            except DataError: homes[place] = None # one cannot be read: whoever asks for it will be told
         return x if homes[place] is None else homes[place]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augment, centre, draw, on_cpu, on_device, resident, sent
-from .cache import cached
+from .cache import OnDisk, cached
 from .digits import digits, photo_digits
 from .files import DataError
 from .pets import find_pets, pets
@@ -92,7 +92,7 @@ class _Cut:
 
     def _bytes(self, rows):
         "These pictures on the device, uint8 (b, c, S, S): those that stay there, or sent now; and as for `make` what could not be read."
-        x = self.x if self.device.type == 'cpu' or not isinstance(self.x, Tensor) else resident(self.x, self.device)
+        x = resident(self.x, self.device) if self.device.type != 'cpu' and isinstance(self.x, (Tensor, OnDisk)) else self.x
         if isinstance(x, Tensor) and x.device.type != 'cpu': return x[sent(rows, x.device)], {}
         try: return sent(x[rows], self.device), {}
         except DataError: pass # then one by one: which is it?

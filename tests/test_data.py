@@ -224,17 +224,19 @@ def test_the_same_views_on_the_road_of_a_gpu(photos, keep, device_road):
         assert torch.equal(ya, yb) and (a - b).abs().max() < 2.1 / 255 / .22 and a.stride() == b.stride()
 
 
-def test_a_device_cuts_from_what_stays_there(photos, monkeypatch):
+@pytest.mark.parametrize('keep', ['memory', 'disk'])
+def test_a_device_cuts_from_what_stays_there(photos, monkeypatch, keep):
     "On meta, where nothing is computed, but everything must have come."
     from coursehelpers import augment
     monkeypatch.setattr(augment, '_room', lambda device: 1e9)
-    dls = loaders(folder(photos), 24, 6, 'meta')
+    dls = loaders(folder(photos), 24, 6, 'meta', keep)
     xb, yb = next(iter(dls.train))
     assert xb.device.type == yb.device.type == 'meta' and xb.shape == (6, 3, 24, 24) and xb.is_contiguous(memory_format=torch.channels_last)
     moved = augment.resident(dls.pictures.x, 'meta')
     assert moved.device.type == 'meta' and augment.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
     sizes = []
     monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
+    assert moved.shape == dls.pictures.x.shape and moved.is_contiguous(memory_format=torch.channels_last)
     next(iter(dls.with_(seed=3).valid))
     assert max(sizes) < 100, f'bytes sent for a batch: {sizes}; its pictures stay where they are'
 
@@ -254,3 +256,14 @@ def test_an_unreadable_picture_is_left_out_on_that_road_too(photos, device_road,
     Path(file).write_bytes(Path(file).read_bytes()[:200])
     xb, yb = dls.valid.batch(0, 0)
     assert len(xb) == len(yb) == min(6, len(dls.valid.rows)) - 1 and Path(file).name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('damaged', [False, True])
+def test_pictures_on_disk_move_whole(photos, monkeypatch, damaged):
+    "All of them, to the byte (a second name for the CPU stands in for the device); with one that cannot be read they stay, and it is named when it is its turn."
+    from coursehelpers import augment
+    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
+    x = loaders(folder(photos), 24, 6, 'cpu', 'disk').pictures.x
+    if damaged: monkeypatch.setattr(OnDisk, '_one', lambda self, row: (_ for _ in ()).throw(DataError('rotten')))
+    moved = augment.resident(x, 'cpu')
+    assert moved is x if damaged else torch.equal(moved, x[:])
