@@ -165,6 +165,7 @@ def _read(file):
         print(f'{file} cannot be read ({e}). It is now called {aside.name}, and a new one is begun.')
         return []
 
+# %% ../nbs/full/10_best_models.ipynb #d834d9d8
 def _write(file, rows):
     "Write rows, a line each, what is empty left out."
     lines = [json.dumps({k: v for k, v in asdict(r).items() if v not in ('', None, [], 0, False) and k != 'mine'}) for r in rows]
@@ -241,7 +242,7 @@ def _alone(arch, size, batch, seconds, device):
     _forget_peak()
     took = _timed(body, xb, seconds)
     memory = torch.cuda.max_memory_allocated() / 2**20 if xb.device.type == 'cuda' else before and _resident(peak=True) - before
-    print(json.dumps(dict(rate=throughput(took, batch), memory=memory, params=params)))
+    print(json.dumps(dict(rate=round(throughput(took, batch), 2), memory=memory and round(memory, 1), params=params)))
 
 # %% ../nbs/full/10_best_models.ipynb #740b1425
 def measure_speed(arch:str, # a timm name
@@ -278,6 +279,7 @@ def wrong_of(row:Row): # from `measure_arch`
     bits = np.unpackbits(np.frombuffer(base64.b85decode(row.wrong), np.uint8))[:len(row.seeds) * row.held]
     return torch.from_numpy(bits).bool().reshape(len(row.seeds), row.held) if row.wrong else None
 
+# %% ../nbs/full/10_best_models.ipynb #36af567e
 def _run(pictures, arch, weights, seeds, each, size, epochs, device):
     "(is each held-out picture wrong?, one tensor a seed; seconds of a seed, picture size, parameters)."
     wrong, start = [], time.perf_counter()
@@ -298,6 +300,7 @@ def _begun(pictures, arch, weights, seeds, each, size, epochs, device):
                fresh=len(seeds) > 1 and _held_out(first) != _held_out(second), how=f'{epochs} epochs' if epochs else 'frozen features',
                weights=weights if weights == 'auto' else Path(weights).name if weights else 'none', device=machine(device), **_today())
 
+# %% ../nbs/full/10_best_models.ipynb #da4d1d24
 def measure_arch(pictures, # `Pictures`, or a function from a seed to `Pictures`
                  arch:str, # a timm name
                  weights='auto', # by name, a file, or None: random numbers
@@ -317,7 +320,7 @@ def measure_arch(pictures, # `Pictures`, or a function from a seed to `Pictures`
     try:
         with redirect_stdout(io.StringIO()): wrong, seconds, own, params = _run(*args)
     except Exception as e: return replace(row, problem=str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__) # whatever it is: the others go on
-    row = replace(row, errors=[100 * w.float().mean().item() for w in wrong], wrong=_pack(wrong), seconds=seconds, params=params)
+    row = replace(row, errors=[round(100 * w.double().mean().item(), 4) for w in wrong], wrong=_pack(wrong), seconds=round(seconds, 3), params=params)
     keep(row, file)
     return replace(row, mine=True)
 
@@ -337,6 +340,7 @@ class Gap:
         said = 'cannot be told apart' if self.tie else 'differ'
         return f'{self.names[0]} and {self.names[1]} {said}: {self.difference:+.1f} ± {self.se:.1f} %; chance alone does that in {odds} of cases'
 
+# %% ../nbs/full/10_best_models.ipynb #76980d44
 def gap(a:Row, # a row with errors
         b:Row) -> Gap: # another, with the same seeds and pictures
     "Their difference, paired; a `ValueError` if they were not measured on the same."
@@ -365,6 +369,7 @@ class Comparison(list):
         line = lambda r: f'{r.name:36} {f"{r.error:.1f} ± {r.se:.1f}":>12}  {behind.get(r.name, "best"):22} {r.seconds:8.2f} {r.millions:8.2f}' if r.errors else f'{r.name:36} no result: {r.problem}'
         return '\n'.join([head, *map(line, self)])
 
+# %% ../nbs/full/10_best_models.ipynb #582a891e
 def compare_archs(pictures, # `Pictures`, or a function from a seed to `Pictures`
                   archs, # timm names, or (name, weights) pairs
                   quiet:bool=False, # say nothing while it goes on
@@ -397,6 +402,7 @@ def comparable(rows, # of `Row`
     if device is None: raise ValueError(f'{COSTS[cost]} of different machines do not belong on one axis. Choose with device=: ' + '; '.join(map(repr, found)))
     return [r for r in rows if r.device == device]
 
+# %% ../nbs/full/10_best_models.ipynb #43a34588
 def _around(w, h):
     "Where a label of that size may start, seen from its point: (dx, dy), near ones first."
     for far in (7, 12, 18, 26, 36, 48, 62):
@@ -408,26 +414,30 @@ def _touch(a, b): return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < 
 def place_labels(ax, # where the points are drawn
                  points, # (x, y) of each, as on the axes
                  labels, # a text for each, the most important first
-                 size:float=7) -> list: # of the letters
+                 size:float=7, # of the letters
+                 line=()) -> list: # (x, y) of the corners of a line that runs across or upright; labels keep off it where they can
     "Write labels beside their points so that none touches another, a point or the edge. Gives the texts; None for a label that found no place."
     fig = ax.figure
     fig.canvas.draw()
     fig.set_layout_engine('none') # what is placed now must not move
     edge, taken, texts = ax.get_window_extent(), [], []
     at = ax.transData.transform(np.array(points, float).reshape(-1, 2))
-    dots = [(x - 4, y - 4, x + 4, y + 4) for x, y in at]
+    dots, corners = [(x - 4, y - 4, x + 4, y + 4) for x, y in at], ax.transData.transform(np.array(line, float).reshape(-1, 2))
+    wires = [(*np.minimum(p, q) - 1, *np.maximum(p, q) + 1) for p, q in zip(corners, corners[1:])]
     for (x, y), label in zip(at, labels):
         text = ax.text(0, 0, label, fontsize=size, transform=None)
         w, h = text.get_window_extent().width + 2, text.get_window_extent().height + 1
-        boxes = ((x + dx, y + dy, x + dx + w, y + dy + h) for dx, dy in _around(w, h))
+        boxes = [(x + dx, y + dy, x + dx + w, y + dy + h) for dx, dy in _around(w, h)]
         free = lambda b: b[0] > edge.x0 and b[1] > edge.y0 and b[2] < edge.x1 and b[3] < edge.y1 and not any(_touch(b, t) for t in (*taken, *dots))
-        box = next(filter(free, boxes), None)
+        found = [b for b in boxes if free(b)]
+        box = next((b for b in found[:12] if not any(_touch(b, w) for w in wires)), found[0] if found else None)
         if box is None: text.remove(); texts.append(None); continue
         _write_at(ax, text, box, (x, y))
         taken.append(box)
         texts.append(text)
     return texts
 
+# %% ../nbs/full/10_best_models.ipynb #d390137e
 def _write_at(ax, text, box, point):
     "Put the text into its box, with a hair line from its point if that is far."
     text.set_transform(ax.transAxes)
@@ -457,9 +467,10 @@ def plot_pareto(rows, # of `Row`
     ax.margins(.09)
     ax.legend(fontsize=7, ncols=2, frameon=False)
     order = best + [i for i in range(len(rows)) if not on[i]]
-    place_labels(ax, [(x[i], y[i]) for i in order], [rows[i].label for i in order])
+    steps = [p for i, j in zip(best, best[1:]) for p in ((x[i], y[i]), (x[j], y[i]), (x[j], y[j]))] if front else []
+    place_labels(ax, [(x[i], y[i]) for i in order], [rows[i].label for i in order], line=steps)
     said = ', '.join(f'{rows[i].label} ({x[i]:.2g}, {y[i]:.1f} %)' for i in best)
-    show(fig, f'Error against {COSTS[cost]} of {len(rows)} nets. On the front, from cheap to good: {said}.')
+    show(fig, f'Error against {COSTS[cost]} of {len(rows)} nets. On the front, from cheap to good: {said}.', colours=128)
     return [rows[i] for i in best]
 
 # %% ../nbs/full/10_best_models.ipynb #c7c38da1
