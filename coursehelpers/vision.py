@@ -204,7 +204,7 @@ class FeatureLearner(Learner):
 # %% ../nbs/full/09_pets.ipynb #3723bbcd
 class SeeingLearner(FeatureLearner):
     "A `FeatureLearner` that judges pictures by several looks at each."
-    def _scores(self, flip, look=None):
+    def _looked(self, flip, look=None):
         "Scores of the held-out pictures, (views, n, labels)."
         linear = self._linear or plain_head(self.model)
         z = self.features('valid') if linear and look is None else features(self._body(not linear), self.dls.valid, flip, look)
@@ -214,7 +214,7 @@ class SeeingLearner(FeatureLearner):
     def predict(self, batches=None): # of (xb, yb); None: the held-out ones
         "(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image, where that keeps its label."
         if batches is not None: return super().predict(batches)
-        return self._scores(self.dls.pictures.flip).mean(0), self.dls.pictures.y[self.dls.valid.rows]
+        return self._looked(self.dls.pictures.flip).mean(0), self.dls.pictures.y[self.dls.valid.rows]
 
     def tta(self,
             views:int=8, # random parts of each picture, beside the middle
@@ -222,8 +222,8 @@ class SeeingLearner(FeatureLearner):
         "Test-time augmentation: (preds, y) as from `predict`, averaged over more looks at each picture. It takes as much longer."
         varied, g = self.dls.with_(augment=Augment((part, 1.), flip=self.dls.pictures.flip)).train.x, generator(0)
         look = lambda rows: varied.make(rows, varied.draw(rows, g))[0]
-        more = [self._scores(False, look) for _ in range(views)]
-        return torch.cat([self._scores(self.dls.pictures.flip), *more]).mean(0), self.dls.pictures.y[self.dls.valid.rows]
+        more = [self._looked(False, look) for _ in range(views)]
+        return torch.cat([self._looked(self.dls.pictures.flip), *more]).mean(0), self.dls.pictures.y[self.dls.valid.rows]
 
     def train_mode(self):
         "Training mode; a net that is fine-tuned keeps what its batch norms know. Kept features are dropped."

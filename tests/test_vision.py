@@ -115,6 +115,21 @@ def test_predictions_after_training_are_of_the_trained_net():
     assert (mine - exact).norm() / exact.norm() < .05, 'kept features must not outlive the weights that made them'
 
 
+def test_batches_that_are_given_are_the_ones_that_are_judged():
+    learn = vision_learner(small_dls(), TINY, None)
+    learn.fine_tune(0, quiet=True)
+    xb, yb = learn.dls.train.batch(0, 0)
+    preds, y = learn.predict([(xb, yb)])
+    with torch.no_grad(): exact = learn.model.eval()(xb)
+    assert torch.equal(y, yb) and torch.allclose(preds, exact, atol=1e-5)
+
+
+def test_a_learner_redefines_only_what_it_means_to():
+    from coursehelpers.learner import Learner
+    own = [name for c in type(vision_learner(small_dls(), TINY, None)).__mro__ if c.__module__ == 'coursehelpers.vision' for name in vars(c) if not name.startswith('__')]
+    assert {name for name in own if hasattr(Learner, name)} == {'predict', 'train_mode'}
+
+
 def test_layer_rates_cover_every_weight_once():
     model = create(TINY, 5, None)
     groups = layer_rates(model, .3)
