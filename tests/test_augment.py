@@ -77,11 +77,10 @@ def test_pictures_that_stay_as_they_are_stay_so():
 
 
 def test_turned_views_do_not_flicker():
-    "A fine pattern that shrinks is grey, not a pattern of its own."
-    stripes = (torch.arange(128) % 2 * 255).byte().expand(1, 3, 128, 128)
-    views = centre(torch.ones(1))
+    "Noise that shrinks to a quarter is a mean of many pixels, not a choice of a few: its spread is a quarter."
+    noise, views = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8, generator=generator()), centre(torch.ones(1))
     views[0, 5] = 1e-4 # all but upright: the road of the turned
-    assert on_device(stripes, views, 32, ZERO, ONE)[..., 2:-2, 2:-2].std() < .02
+    assert on_device(noise, views, 32, ZERO, ONE).std() < .1 < .28 < (noise / 255).std()
 
 
 def test_full_precision_whoever_calls():
