@@ -25,9 +25,10 @@ from coursehelpers.augment import Augment
 from coursehelpers.cache import cached
 from coursehelpers.data import Dls, loaders
 from coursehelpers.files import DataError
+from coursehelpers.folders import folder
 from coursehelpers.learner import Callback, Learner
 from coursehelpers.pets import find_pets, pets
-from coursehelpers.pictures import folder, stratified, take
+from coursehelpers.pictures import stratified, take
 from coursehelpers.settings import device as best_device
 from coursehelpers.settings import seed_everything
 from coursehelpers.vision import vision_learner

@@ -24,7 +24,8 @@ from coursehelpers.cache import cached, clear_cache
 from coursehelpers.data import imagenet_mean, imagenet_std, loaders
 from coursehelpers.files import DataError
 from coursehelpers.pets import find_pets
-from coursehelpers.pictures import Pictures, few, read_picture, stratified, take
+from coursehelpers.pictures import Pictures, few, stratified, take
+from coursehelpers.reading import read_picture
 from coursehelpers.settings import settings
 
 SIZE, BATCH, SCALE = 160, 64, (.35, 1.)

@@ -36,7 +36,8 @@ from torch import nn
 from coursehelpers.cache import cached
 from coursehelpers.data import Dls
 from coursehelpers.learner import Learner
-from coursehelpers.pictures import folder, take
+from coursehelpers.pictures import take
+from coursehelpers.folders import folder
 n, size = int(sys.argv[2]), int(sys.argv[3])
 start = time.perf_counter()
 p = folder(sys.argv[1], part=.01)

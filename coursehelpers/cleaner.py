@@ -24,9 +24,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from .files import DataError, whole
-from .pictures import Pictures, Problem, read_picture
+from .pictures import Pictures, Problem
 from .plots import figure
 from .portable import Portable, source
+from .reading import read_picture
 from .settings import settings
 
 # %% ../nbs/tools/cleaner.ipynb #f91e435e

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from .augment import Augment, centre, draw, on_cpu, on_device, resident, sent
-from .cache import OnDisk, cached
+from .cache import OnDisk, cached, presize
 from .digits import digits, photo_digits
 from .files import DataError
+from .folders import folder
 from .pets import find_pets, pets
-from .pictures import Pictures, few, folder, tell
+from .pictures import Pictures, few, tell
 from .settings import device as best_device
 from .settings import profile
 from .tables import pydoc, titanic, titanic_kaggle, weather
@@ -215,7 +216,7 @@ def loaders(pictures:Pictures, # files or decoded
     "`Dls` for these pictures: decodes files once, tells what was wrong with them, and stops if a split cannot be used."
     files = isinstance(pictures.x, list)
     size = size or (profile().size if files else pictures.x.shape[-1])
-    p = cached(pictures, -(-size * 7 // 40) * 8, keep) # 1.4 times the size: room for views that zoom in
+    p = cached(pictures, presize(size), keep) # a little larger: room for views that zoom in
     if p.report: print(tell(p.report))
     _usable(p)
     if p.x.shape[1] == 1: options = dict(mean=[.5], std=[.5]) | options

@@ -12,11 +12,13 @@ import timm
 import torch
 from torch import Tensor
 
+from .cache import presize
 from .checkpoints import CheckpointError, read, versions, write
 
 from .data import Dls, Views
 from .files import DataError
-from .pictures import Pictures, read_picture
+from .pictures import Pictures
+from .reading import read_picture
 
 # %% ../nbs/tools/exported.ipynb #c1e54093
 def write_exported(file, # ends in .safetensors
@@ -47,7 +49,7 @@ class Exported:
     def scores(self, files) -> Tensor: # paths of pictures
         "Scores (n, labels). A file that is no picture is a `DataError` that names it."
         f = self.facts
-        pixels, aspect, problems = zip(*[read_picture(file, -(-f["size"] * 7 // 40) * 8) for file in files])
+        pixels, aspect, problems = zip(*[read_picture(file, presize(f['size'])) for file in files])
         bad = [f'{Path(file).name}: {problem.what}' for file, x, problem in zip(files, pixels, problems) if x is None]
         if bad: raise DataError('\n'.join(bad))
         x, rows = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pixels]), torch.arange(len(files))

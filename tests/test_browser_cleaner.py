@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from coursehelpers.cleaner import Cleaner
-from coursehelpers.pictures import folder
+from coursehelpers.folders import folder
 from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
 from tests.test_browser import wait
 
@@ -19,7 +19,7 @@ need_browser()
 LABELS = ['birman', 'great pyrenees', 'great dane', 'pug', 'Ärmelhund']
 CODE = '''import torch
 from coursehelpers.cleaner import Cleaner, cleaned
-from coursehelpers.pictures import folder
+from coursehelpers.folders import folder
 p = folder('set')
 class Guess:
     dls = type('Dls', (), dict(pictures=p))()

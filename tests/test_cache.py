@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from coursehelpers import cache, pictures
+from coursehelpers import cache, reading
 from coursehelpers.augment import each
 from coursehelpers.cache import Damaged, OnDisk, Streamed, cache_size, cached, clear_cache
 from coursehelpers.data import loaders
 from coursehelpers.files import DataError
-from coursehelpers.pictures import folder
+from coursehelpers.folders import folder
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def make(path, n, size=40):
 def reads(monkeypatch):
     "The names of the files that are decoded, as it happens."
     seen = []
-    read = pictures.read_picture
+    read = reading.read_picture
     monkeypatch.setattr(cache, 'read_picture', lambda file, size: seen.append(Path(file).name) or read(file, size))
     return seen
 
@@ -228,14 +228,15 @@ def test_a_damaged_memory_of_hashes_only_costs_time(home, photos, reads):
 
 BUILD = '''
 import sys, time
-from coursehelpers import cache, pictures
+from coursehelpers import cache, reading
+from coursehelpers.folders import folder
 from coursehelpers.augment import each
 slow, reads = float(sys.argv[2]), []
-read = pictures.read_picture
+read = reading.read_picture
 cache.read_picture = lambda file, size: (reads.append(file), time.sleep(slow), read(file, size))[2]
 cache._pack_bytes = 24 * 24 * 3 * 10 # ten pictures a pack
 print('start', flush=True)
-p = cache.cached(pictures.folder(sys.argv[1]), 24)
+p = cache.cached(folder(sys.argv[1]), 24)
 print(len(p), int(p.x.long().sum()), len(reads), flush=True)
 '''
 

@@ -23,8 +23,9 @@ from coursehelpers.cleaner import Cleaner, cleaned, correction_tables, write_cor
 from coursehelpers.data import Dls, load, loaders
 from coursehelpers.digits import photo_digits
 from coursehelpers.files import DataError
+from coursehelpers.folders import folder
 from coursehelpers.learner import Learner
-from coursehelpers.pictures import Pictures, few, folder, take
+from coursehelpers.pictures import Pictures, few, take
 
 
 @pytest.fixture(autouse=True)

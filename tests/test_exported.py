@@ -7,7 +7,7 @@ from coursehelpers.checkpoints import CheckpointError
 from coursehelpers.data import loaders
 from coursehelpers.exported import Exported
 from coursehelpers.files import DataError
-from coursehelpers.pictures import folder
+from coursehelpers.folders import folder
 from coursehelpers.vision import vision_learner
 from coursehelpers.weights import create
 

@@ -17,7 +17,9 @@ from PIL import Image, ImageOps
 from coursehelpers.cache import cached
 from coursehelpers.data import load
 from coursehelpers.files import DataError
-from coursehelpers.pictures import Pictures, by_group, few, folder, read_header, read_picture, stratified, take, tell
+from coursehelpers.folders import folder
+from coursehelpers.pictures import Pictures, by_group, few, stratified, take, tell
+from coursehelpers.reading import read_header, read_picture
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
 

@@ -16,27 +16,21 @@ from coursehelpers.pictures import few
 from coursehelpers.plots import figure
 from coursehelpers.zoo import (
     Comparison,
-    Row,
-    best_each,
-    comparable,
     compare_archs,
     gap,
-    keep,
     measure_arch,
     measure_speed,
-    my_file,
     pareto,
-    place_labels,
     plot_pareto,
     pretrain,
-    results,
-    speeds,
     throughput,
     wrong_of,
 )
+from coursehelpers.zooplots import LOOKS, comparable, place_labels
+from coursehelpers.zoorows import Row, best_each, keep, my_file, read_rows, results, shipped_folder, speeds
 
 matplotlib.use('agg')
-SHIPPED = zoo._folder()/'zoo.json'
+SHIPPED = shipped_folder()/'zoo.json'
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +49,7 @@ def job(*archs, **options): return compare_archs(draw, [(a, None) for a in archs
 # ---- what is shipped
 
 def test_shipped_rows_are_whole():
-    rows = zoo._read(SHIPPED)
+    rows = read_rows(SHIPPED)
     fast = [r for r in rows if not r.errors]
     assert len(fast) >= 25 and all(r.rate > 1 and 1 < r.memory < 20_000 and r.params == about(r.name).params and r.device and r.date and r.versions and r.batch for r in fast)
     assert {'levit', 'convnext', 'resnet', 'vit', 'mobilenet'} <= {r.family for r in fast} and len({r.device for r in fast}) == 1, 'one machine'
@@ -81,7 +75,7 @@ def test_rows_come_back_as_they_were_and_newer_ones_replace(tmp_path):
     keep(row)
     keep(Row('c', 96, rate=5., device='x'))
     keep(Row(**{**vars(row), 'errors': [1., 2.]}))
-    assert [(r.name, r.errors) for r in zoo._read(my_file())] == [('c', []), ('a.b', [1., 2.])]
+    assert [(r.name, r.errors) for r in read_rows(my_file())] == [('c', []), ('a.b', [1., 2.])]
     assert [r.mine for r in results('toy')] == [True]
 
 
@@ -95,7 +89,7 @@ def test_two_processes_lose_no_row():
     work = [threading.Thread(target=keep, args=(Row(f'n{i}', errors=[1.], held=9),)) for i in range(12)]
     for w in work: w.start()
     for w in work: w.join()
-    assert {r.name for r in zoo._read(my_file())} == {f'n{i}' for i in range(12)}
+    assert {r.name for r in read_rows(my_file())} == {f'n{i}' for i in range(12)}
 
 
 @pytest.mark.parametrize('text', ['[{"name": "x", ', '{"a": 1}', '[{"no": 1}]', ''])
@@ -103,7 +97,7 @@ def test_a_damaged_file_is_set_aside_not_deleted(text, capsys):
     my_file().parent.mkdir(parents=True)
     my_file().write_text(text)
     keep(Row('a', errors=[1.], held=5))
-    assert [r.name for r in zoo._read(my_file())] == ['a'] and my_file().with_suffix('.damaged.json').read_text() == text
+    assert [r.name for r in read_rows(my_file())] == ['a'] and my_file().with_suffix('.damaged.json').read_text() == text
     assert 'cannot be read' in capsys.readouterr().out
 
 
@@ -148,7 +142,7 @@ def test_a_net_that_fails_is_a_row_and_stops_nobody(root, no_network, capsys):
     said = {r.problem for r in found[1:]}
     assert any("no architecture 'no_such_net'" in s for s in said) and any('no weights for levit_128s' in s for s in said) and any('gone.safetensors' in s for s in said)
     assert 'no result' in repr(found) and 'no result' in capsys.readouterr().out
-    assert [r.name for r in zoo._read(my_file())] == ['test_resnet'], 'a failure is tried again next time'
+    assert [r.name for r in read_rows(my_file())] == ['test_resnet'], 'a failure is tried again next time'
 
 
 def test_out_of_memory_is_a_reason(monkeypatch):
@@ -165,7 +159,7 @@ def test_the_held_out_pictures_of_a_given_set_stay(monkeypatch):
 
 def test_epochs_and_sizes_are_other_measurements():
     a, b = job('test_resnet')[0], job('test_resnet', epochs=1)[0]
-    assert (a.how, b.how) == ('frozen features', '1 epochs') and len(zoo._read(my_file())) == 2
+    assert (a.how, b.how) == ('frozen features', '1 epochs') and len(read_rows(my_file())) == 2
     with pytest.raises(ValueError, match='not the same job'): gap(a, b)
 
 
@@ -292,8 +286,8 @@ def test_times_of_two_machines_never_share_an_axis():
 
 
 def test_families_differ_in_more_than_colour():
-    looks = [zoo._looks[k] for k in zoo._looks if k not in ('test', 'other')]
-    assert len({m for _, m in looks}) == len(looks) and set(zoo.FAMILIES if hasattr(zoo, 'FAMILIES') else zoo._looks) <= set(zoo._looks)
+    looks = [LOOKS[k] for k in LOOKS if k not in ('test', 'other')]
+    assert len({m for _, m in looks}) == len(looks) and {r.family for r in results()} <= LOOKS.keys()
 
 
 # ---- speed
@@ -327,4 +321,4 @@ def test_remeasure_writes_all_or_nothing(tmp_path, root, monkeypatch):
     with pytest.raises(DataError, match='nothing was written.*\n.*too large'): zoo.remeasure(file, .01, ['resnet18', 'bad'])
     assert file.read_bytes() == before
     zoo.remeasure(file, .01, ['resnet18'])
-    assert [r.name for r in zoo._read(file)] == ['resnet18', 'kept']
+    assert [r.name for r in read_rows(file)] == ['resnet18', 'kept']
