@@ -3,6 +3,8 @@ import socket
 
 import pytest
 
+import coursehelpers  # noqa: F401, before torch: threads of several processes at once then do not wait by spinning
+
 
 @pytest.fixture(autouse=True, scope='session')
 def own_cache(tmp_path_factory):
