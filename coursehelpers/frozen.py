@@ -129,6 +129,7 @@ def plain_head(model) -> bool: # a timm model
     parts = head_parts(model)
     return len(parts) == 1 and isinstance(parts[0], nn.Linear)
 
+# %% ../nbs/tools/frozen.ipynb #3fd6fc16
 def put_head(model:nn.Module, # a timm model
              weight:Tensor, # (labels, features)
              bias:Tensor) -> bool: # (labels,)

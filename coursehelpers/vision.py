@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['tiny_arch', 'show_pictures', 'show_batch', 'standard_error', 'freeze', 'show_results', 'confusion_matrix',
            'plot_confusion', 'most_confused', 'top_losses', 'plot_top_losses', 'digit_weights', 'known_net',
-           'FeatureLearner', 'SeeingLearner', 'layer_rates', 'whole_net_epochs', 'VisionLearner', 'fast_precision',
-           'vision_learner']
+           'FeatureLearner', 'HeadLearner', 'SeeingLearner', 'layer_rates', 'whole_net_epochs', 'VisionLearner',
+           'fast_precision', 'vision_learner']
 
 # %% ../nbs/full/09_pets.ipynb #1d0e0850
 import copy
@@ -161,7 +161,7 @@ def known_net(pictures:Pictures): # what is to be learned
 
 # %% ../nbs/full/09_pets.ipynb #16a6fbde
 class FeatureLearner(Learner):
-    "A `Learner` around a timm model that computes features once and fits the last layer to them."
+    "A `Learner` around a timm model that computes features once."
     def __init__(self, *args, arch='', **kwargs):
         super().__init__(*args, **kwargs)
         head_parts(self.model) # a net without a last layer is refused here
@@ -177,6 +177,26 @@ class FeatureLearner(Learner):
         if whole not in self._kept: self._kept[whole] = quick_body(self.model, self.dls.device, self.dls.size, whole)
         return self._kept[whole]
 
+    def forget(self):
+        "Drop kept features and scores; call it if you change weights by hand."
+        self._kept.clear()
+        self._linear = None
+
+    def load(self, path): # a file made by `save`
+        "As `Learner.load`; kept features are dropped."
+        super().load(path)
+        self.forget()
+
+    def train_mode(self):
+        "Training mode; a net that is fine-tuned keeps what its batch norms know. Kept features are dropped."
+        self.forget()
+        self.model.train()
+        for m in self.model.modules():
+            if self.fine and isinstance(m, _BatchNorm): m.eval()
+
+# %% ../nbs/full/09_pets.ipynb #5da6aef4
+class HeadLearner(FeatureLearner):
+    "A `FeatureLearner` that fits the last layer."
     def fit_head(self, decay:float|None=None): # None: chosen on the training pictures
         "Fit the last layer to the frozen features and put it into the model. One that is not linear in them is trained step by step."
         z, y, n = self.features('train'), self.dls.pictures.y[self.dls.train.rows], len(self.dls.vocab)
@@ -196,14 +216,16 @@ class FeatureLearner(Learner):
     def _train_head(self):
         "The last layer by gradients, with the net before it frozen."
         moving, head = [p for p in self.model.parameters() if p.requires_grad], head_params(self.model)
+        fine, self.fine = self.fine, True # what lies before it stays as it is, batch norms too
         for p in self.model.parameters(): p.requires_grad_(any(p is q for q in head))
         try: Learner.fit(self, 5, 1e-2, quiet=True)
         finally:
+            self.fine = fine
             for p in moving: p.requires_grad_(True)
 
 # %% ../nbs/full/09_pets.ipynb #3723bbcd
-class SeeingLearner(FeatureLearner):
-    "A `FeatureLearner` that judges pictures by several looks at each."
+class SeeingLearner(HeadLearner):
+    "A `HeadLearner` that judges pictures by several looks at each."
     def _looked(self, flip, look=None):
         "Scores of the held-out pictures, (views, n, labels)."
         linear = self._linear or plain_head(self.model)
@@ -224,14 +246,6 @@ class SeeingLearner(FeatureLearner):
         look = lambda rows: varied.make(rows, varied.draw(rows, g))[0]
         more = [self._looked(False, look) for _ in range(views)]
         return torch.cat([self._looked(self.dls.pictures.flip), *more]).mean(0), self.dls.pictures.y[self.dls.valid.rows]
-
-    def train_mode(self):
-        "Training mode; a net that is fine-tuned keeps what its batch norms know. Kept features are dropped."
-        self._kept.clear()
-        self._linear = None
-        self.model.train()
-        for m in self.model.modules():
-            if self.fine and isinstance(m, _BatchNorm): m.eval()
 
 # %% ../nbs/full/09_pets.ipynb #801df043
 def layer_rates(model:nn.Module, # a timm model

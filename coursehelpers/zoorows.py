@@ -84,7 +84,9 @@ class Row:
         return f'{self.name}{"@" + str(self.size)}: ' + ', '.join(filter(None, facts)) + (' (yours)' if self.mine else '')
 
 # %% ../nbs/tools/zoorows.ipynb #587340a1
-def shipped_folder(): return Path(__file__).parent/'static' if '__file__' in globals() else Path(find_spec('coursehelpers').submodule_search_locations[0])/'static'
+def shipped_folder() -> Path:
+    "Where the package keeps its rows."
+    return Path(__file__).parent/'static' if '__file__' in globals() else Path(find_spec('coursehelpers').submodule_search_locations[0])/'static'
 
 def my_file() -> Path:
     "Where your own rows are kept: beside your progress."

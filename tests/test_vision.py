@@ -10,7 +10,7 @@ from coursehelpers import frozen, vision
 from coursehelpers.data import loaders
 from coursehelpers.digits import photo_digits
 from coursehelpers.files import DataError
-from coursehelpers.frozen import features, head_params, head_parts
+from coursehelpers.frozen import features, head_parts
 from coursehelpers.metrics import error_rate
 from coursehelpers.pets import pets
 from coursehelpers.pictures import few
@@ -115,6 +115,14 @@ def test_predictions_after_training_are_of_the_trained_net():
     assert (mine - exact).norm() / exact.norm() < .05, 'kept features must not outlive the weights that made them'
 
 
+def test_loaded_weights_are_the_ones_that_predict(tmp_path):
+    one, other = (vision_learner(small_dls(), TINY, None) for _ in range(2))
+    for learn in (one, other): learn.fine_tune(0, quiet=True)
+    other.save(tmp_path/'other.safetensors')
+    one.load(tmp_path/'other.safetensors')
+    assert torch.allclose(one.predict()[0], other.predict()[0], atol=1e-3)
+
+
 def test_batches_that_are_given_are_the_ones_that_are_judged():
     learn = vision_learner(small_dls(), TINY, None)
     learn.fine_tune(0, quiet=True)
@@ -127,7 +135,7 @@ def test_batches_that_are_given_are_the_ones_that_are_judged():
 def test_a_learner_redefines_only_what_it_means_to():
     from coursehelpers.learner import Learner
     own = [name for c in type(vision_learner(small_dls(), TINY, None)).__mro__ if c.__module__ == 'coursehelpers.vision' for name in vars(c) if not name.startswith('__')]
-    assert {name for name in own if hasattr(Learner, name)} == {'predict', 'train_mode'}
+    assert {name for name in own if hasattr(Learner, name)} == {'predict', 'train_mode', 'load'}
 
 
 def test_layer_rates_cover_every_weight_once():
@@ -155,9 +163,9 @@ def test_any_last_layer_is_fitted(kind, monkeypatch):
     preds, y = learn.predict()
     with torch.no_grad(): exact = learn.model.eval()(learn.dls.valid.batch(0, 0)[0])
     assert torch.allclose(preds, exact, atol=1e-3 * exact.abs().max().item()), 'what is predicted is what the model says'
-    head = {id(p) for p in head_params(learn.model)}
-    moved = {k for k, p in learn.model.named_parameters() if not torch.equal(p, before[k])}
-    assert moved and moved <= {k for k, p in learn.model.named_parameters() if id(p) in head}, 'the head has moved, and nothing else'
+    head = {v.data_ptr() for part in head_parts(learn.model) for v in part.state_dict().values()}
+    moved = [v.data_ptr() for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])]
+    assert moved and set(moved) <= head, 'the head has moved, and nothing else'
     assert (learn._linear is None) == (kind in ('branches', 'perceptron')), 'one regression where that is the same thing, else gradients'
     assert all(p.requires_grad for p in learn.model.parameters())
 
