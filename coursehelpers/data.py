@@ -236,15 +236,25 @@ def _usable(p):
 # %% ../nbs/full/06_digits.ipynb #6da2c387
 def load(name:str='auto', # auto, digits, photo_digits, pets, the path of your own folder; titanic, titanic_kaggle, weather, pydoc
          each:int|None=None, # training pictures a label, at most; None: 7 digits, or what the profile allows
-         seed:int=0): # which ones, where there is a choice
+         seed:int=0, # which ones, where there is a choice
+         **options): # for your own folder, as `folder` takes them: label, part, flip
     "`Pictures` by name; of the last four a table or a text. auto: pets where they are present, else photo_digits 5 to 9. At most as many as the profile says."
+    if options and not Path(name).expanduser().exists(): raise TypeError(f'load({name!r}): {", ".join(options)} can be given with a folder of your own only.')
     tables = dict(titanic=titanic, titanic_kaggle=titanic_kaggle, weather=lambda: weather(seed=seed), pydoc=pydoc)
     if name in tables: return tables[name]()
     if name == 'auto': name = 'pets' if find_pets() else 'photo_digits'
     if name == 'digits': return digits(seed=seed) if each is None else few(digits(seed=seed), each, seed=seed)
     if name == 'photo_digits': found, each = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8), each or 7
     elif name == 'pets': found = pets()
-    elif Path(name).expanduser().is_dir(): found = folder(name, seed=seed)
+    elif Path(name).expanduser().exists(): found = folder(name, seed=seed, **options)
     else: raise DataError(f'there is no data set or folder {name!r}. Known: auto, digits, photo_digits, pets, titanic, titanic_kaggle, weather, pydoc, or the path of a folder.')
     most = profile().images
-    return few(found, each or max(1, most // len(found.vocab)), most, seed)
+    kept = few(found, each or _fair(found, most), most, seed)
+    if each is None and len(kept) and len(kept.train) < len(found.train):
+        print(f'{found.name}: {len(kept.train):,} of {len(found.train):,} training pictures are used, as profile {profile().name} says ([profile.{profile().name}] images = {most} in settings.ini)')
+    return kept
+
+def _fair(p, most):
+    "How many training pictures of each label, at most, keep all of them within `most`; all where there are no more. One at least."
+    counts = p.y[p.train].bincount()
+    return next((k for k in range(int(counts.max()), 1, -1) if counts.clamp(max=k).sum() <= most), 1)

@@ -268,3 +268,28 @@ def test_pictures_on_disk_move_whole(photos, monkeypatch, damaged):
     if damaged: monkeypatch.setattr(OnDisk, '_one', lambda self, row: (_ for _ in ()).throw(DataError('rotten')))
     moved = augment.resident(x, 'cpu')
     assert moved is x if damaged else torch.equal(moved, x[:])
+
+
+# ---- load
+
+def test_a_folder_keeps_all_its_pictures_until_the_profile_says_no(photos, monkeypatch, capsys):
+    found = folder(photos)
+    monkeypatch.setenv('COURSEHELPERS_PROFILE_CPU_IMAGES', str(len(found.train)))
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'cpu')
+    assert len(load(str(photos)).train) == len(found.train) and 'are used' not in capsys.readouterr().out
+    monkeypatch.setenv('COURSEHELPERS_PROFILE_CPU_IMAGES', str(len(found.train) - 1))
+    kept = load(str(photos))
+    assert 0 < len(kept.train) < len(found.train) and f'{len(kept.train)} of {len(found.train)} training pictures are used, as profile cpu says' in capsys.readouterr().out
+
+
+def test_a_label_with_few_pictures_loses_none_to_a_limit():
+    from coursehelpers.data import _fair
+    p = Pictures('toy', torch.zeros(100, 3, 8, 8, dtype=torch.uint8), torch.tensor([0] * 90 + [1] * 10), ['many', 'few'], torch.arange(100), torch.arange(1))
+    assert _fair(p, 100) == 90 and _fair(p, 50) == 40 and _fair(p, 1) == 1
+
+
+def test_what_a_folder_takes_goes_through_load(photos, tmp_path):
+    assert not load(str(photos), flip=False).flip
+    with pytest.raises(TypeError, match="load.'digits'.: flip can be given with a folder of your own only"): load('digits', flip=False)
+    (tmp_path/'set.zip').write_bytes(b'PK')
+    with pytest.raises(DataError, match='unpack'): load(str(tmp_path/'set.zip'))
