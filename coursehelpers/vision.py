@@ -24,6 +24,7 @@ from .augment import Augment
 from .data import Dls, generator, imagenet_mean, imagenet_std, loaders
 from .digits import photo_digits
 from .exported import write_exported
+from .files import DataError
 from .frozen import choose_decay, features, fit_linear, folded, head_params, head_parts, plain_head, put_head, quick_body, quick_dtype
 from .learner import Learner
 from .pictures import Pictures
@@ -315,6 +316,7 @@ def vision_learner(dls:Dls, # pictures
                    precision:str|None=None, # None: what the device does fast
                    **options) -> VisionLearner: # for `Learner`: metrics, callbacks, ...
     "A learner for `dls` around any timm classifier, with colours, and where it must be the size, as that model expects."
+    if dls.pictures is None: raise DataError('vision_learner wants loaders of pictures, as `loaders(load(...))` makes them. For any other two, take Learner(create(arch, labels), dls).')
     if arch is None: arch, known = known_net(dls.pictures); weights = known if weights == 'auto' else weights
     model = create(arch, len(dls.vocab), weights).to(memory_format=torch.channels_last)
     cfg = model.pretrained_cfg

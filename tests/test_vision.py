@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from coursehelpers import frozen, vision
-from coursehelpers.data import loaders
+from coursehelpers.data import Dls, loaders
 from coursehelpers.digits import photo_digits
 from coursehelpers.files import DataError
 from coursehelpers.frozen import features, head_parts
@@ -168,6 +168,11 @@ def test_any_last_layer_is_fitted(kind, monkeypatch):
     assert moved and set(moved) <= head, 'the head has moved, and nothing else'
     assert (learn._linear is None) == (kind in ('branches', 'perceptron')), 'one regression where that is the same thing, else gradients'
     assert all(p.requires_grad for p in learn.model.parameters())
+
+
+def test_loaders_from_elsewhere_are_refused_in_words():
+    batch = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
+    with pytest.raises(DataError, match='wants loaders of pictures'): vision_learner(Dls.of([batch], [batch], ['a', 'b']), TINY, None)
 
 
 def test_an_encoder_without_a_last_layer_is_refused():
