@@ -10,6 +10,7 @@ import contextlib
 import gc
 import io
 import os
+import random
 import statistics
 import tempfile
 import time
@@ -31,18 +32,12 @@ from coursehelpers.pets import find_pets, pets
 from coursehelpers.pictures import stratified, take
 from coursehelpers.settings import device as best_device
 from coursehelpers.settings import seed_everything
-from coursehelpers.vision import vision_learner
+from coursehelpers.vision import fast_precision, vision_learner
 from coursehelpers.weights import create, find_weights
 
 GPU = dict(arch='convnext_tiny', size=224, batch=64, images=6400, rounds=5)
 CPU = dict(arch='resnet18', size=96, batch=32, images=200, rounds=3)
 SCALE = (.35, 1.)
-
-
-def precision_of(device):
-    "bf16 where the GPU has it, else fp16; on a CPU float32."
-    if device.type == 'cuda': return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
-    return 'no'
 
 
 def wait(device):
@@ -56,6 +51,7 @@ def files(box, images):
     home = find_pets()
     if home:
         found = sorted((home/'images').glob('*.jpg'))
+        random.Random(0).shuffle(found) # by name they lie breed after breed
         p = folder_of([found[i % len(found)] for i in range(images)])
         return p, 'photographs of pets' + f', {len(found)} of them repeated' * (len(found) < images)
     g = np.random.default_rng(0)
@@ -101,7 +97,7 @@ def ours(dls, how, device, epochs):
     "Seconds of the training part of each epoch."
     seed_everything(0)
     clock, model = Clock(), create(how['arch'], 37, None).to(memory_format=torch.channels_last)
-    learn = Learner(model, dls, lr=1e-4, precision=precision_of(device), metrics=(), callbacks=[clock])
+    learn = Learner(model, dls, lr=1e-4, precision=fast_precision(device), metrics=(), callbacks=[clock])
     learn.validate = dict # judging is another job
     learn.fit(epochs, quiet=True)
     del learn, model
@@ -139,7 +135,7 @@ def theirs(p, how, device, epochs):
         def before_train(self): wait(device); self.start = time.perf_counter()
         def after_train(self): wait(device); seconds.append(time.perf_counter() - self.start)
     learn = fv.Learner(dls, create(how['arch'], 37, None), loss_func=fv.CrossEntropyLossFlat(), cbs=[Watch(), fv.ChannelsLast()])
-    if device.type == 'cuda': learn.to_bf16() if precision_of(device) == 'bf16' else learn.to_fp16()
+    if device.type == 'cuda': learn.to_bf16() if fast_precision(device) == 'bf16' else learn.to_fp16()
     learn.validate = learn._do_epoch_validate = lambda *a, **k: None
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 1e-4)
     return seconds
@@ -193,7 +189,7 @@ def run():
     rate = {name: statistics.median(v) for name, v in {**feeding, **peers}.items()}
     spread = lambda v: f'{min(v):,.0f} to {max(v):,.0f}'
     part, times = rate['fed'] / rate['held'], rate['ours'] / rate['fastai']
-    job = f'{place}; {how["arch"]}, {how["size"]} px, batch {how["batch"]}, precision {precision_of(device)}, {len(p.train)} {what}'
+    job = f'{place}; {how["arch"]}, {how["size"]} px, batch {how["batch"]}, precision {fast_precision(device)}, {len(p.train)} {what}'
     return [dict(what='training fed by the loader / one batch held on the device', ours=1000 / rate['fed'], theirs=1000 / rate['held'], unit='ms a picture', ratio=rate['held'] / rate['fed'],
                  target='at most 1/.95 = 1.05', ok=part >= .95 if real else None, note=f'{part:.1%} of its pictures/s: fed {spread(feeding["fed"])}, held {spread(feeding["held"])}; {how["rounds"]} turns; {job}'),
             dict(what='the same job by fastai, second epoch on', ours=1000 / rate['ours'], theirs=1000 / rate['fastai'], unit='ms a picture', ratio=1 / times, target='at most 1/3',
