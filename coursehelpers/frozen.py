@@ -11,6 +11,7 @@ import copy
 from contextlib import contextmanager
 
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -106,10 +107,21 @@ def features(body:nn.Module, # from `quick_body`
              flip:bool=True, # also the mirrored pictures?
              look=None) -> Tensor: # function rows -> xb; None: the middle of each picture
     "What `body` makes of each picture in `load.rows`: float32 (views, n, features) on the CPU, not shuffled, not augmented."
+    size = 32 if torch.device(load.device).type == 'cpu' else 256 # 32: what a CPU's cache holds
+    while True:
+        try: return _seen(body, load, flip, look or load.x.plain, size)
+        except RuntimeError as e:
+            if size == 1 or not should_reduce_batch_size(e): raise
+        size //= 2 # outside of `except`: the error holds on to all that was in memory
+        clear_device_cache(garbage_collection=True)
+        print(f'out of memory with {2 * size} pictures at once: again with {size}')
+
+def _seen(body, load, flip, look, size):
+    "`features`, so many pictures at once."
     dtype, found = next(body.parameters()).dtype, []
     with torch.inference_mode():
-        for rows in load.rows.split(32 if torch.device(load.device).type == 'cpu' else 256): # 32: what a CPU's cache holds
-            xb = (look or load.x.plain)(rows).to(dtype, memory_format=torch.channels_last)
+        for rows in load.rows.split(size):
+            xb = look(rows).to(dtype, memory_format=torch.channels_last)
             found.append(torch.stack([body(v).float() for v in ([xb, xb.flip(-1)] if flip else [xb])]).cpu())
     return torch.cat(found, 1)
 

@@ -24,6 +24,21 @@ def test_features_are_what_timm_computes(arch):
     assert (found - exact).norm() / exact.norm() < (.06 if quick_dtype('cpu') == torch.bfloat16 else 1e-3)
 
 
+def test_features_are_the_same_in_smaller_portions_when_memory_ends(capsys):
+    torch.manual_seed(0)
+    dls, body = small_dls(40), quick_body(create(TINY, 10, None), 'cpu', 48)
+    whole = features(body, dls.train)
+    class Tight(nn.Module):
+        def __init__(self): super().__init__(); self.body = body
+        def forward(self, x):
+            if len(x) > 9: raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
+            return self.body(x)
+    assert torch.allclose(features(Tight(), dls.train), whole, atol=.02) and 'with 16 pictures at once: again with 8' in capsys.readouterr().out
+    class Broken(Tight):
+        def forward(self, x): raise RuntimeError('something else')
+    with pytest.raises(RuntimeError, match='something else'): features(Broken(), dls.train)
+
+
 def test_folding_is_exact_and_leaves_the_model_alone():
     torch.manual_seed(0)
     model = create('mobilenetv2_035', 5, weights=None)
