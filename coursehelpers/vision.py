@@ -145,7 +145,7 @@ def digit_weights(images:int|None=None, # digits to learn from; None: twice the 
                   epochs:int=5): # passes over them
     "The file of `tiny_arch` weights that learned photo_digits 0 to 4; trained now if it is not there yet, about 10 s."
     images = images or min(2 * profile().images, 4000)
-    file = settings().run.progress.parent/'weights'/f'{tiny_arch}.digits_0_4.v2_{images}x{epochs}.safetensors'
+    file = settings().data.cache/'weights'/f'{tiny_arch}.digits_0_4.v2_{images}x{epochs}.safetensors'
     if not file.exists():
         print(f'first a small net learns the digits 0 to 4 from {images} pictures; it is kept for next time')
         seed_everything(0)

@@ -77,7 +77,7 @@ def pretrain(arch:str, # a timm name; tiny ones only, this is a CPU's work
     images = images or min(2 * profile().images, 4000)
     name = f'{arch}.digits_{min(labels)}_{max(labels)}_{images}' + (f'_seed{seed}' if seed else '')
     if (arch, list(labels), seed, epochs) == (tiny_arch, list(range(5)), 0, 5): return name, digit_weights(images) # lesson 09 has it
-    file = settings().run.progress.parent/'weights'/f'{name}x{epochs}.v2.safetensors'
+    file = settings().data.cache/'weights'/f'{name}x{epochs}.v2.safetensors'
     if file.exists(): return name, file
     seed_everything(seed)
     learn = vision_learner(loaders(photo_digits(images, labels=labels, seed=10_000, valid=.1), batch_size=32, device='cpu'), arch, weights=None, lr=8e-3)

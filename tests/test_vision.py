@@ -34,7 +34,7 @@ def small_dls(n=60, size=48, **options): return loaders(photo_digits(n, size), b
 
 
 def test_the_digits_net_needs_no_network_and_is_kept(tmp_path, no_network, monkeypatch, capsys):
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path))
     file = digit_weights(images=100, epochs=1)
     assert file.parent == tmp_path/'weights' and 'digits 0 to 4' in capsys.readouterr().out
     when = file.stat().st_mtime_ns
@@ -63,7 +63,7 @@ def test_the_decay_is_chosen_without_the_held_out_pictures(monkeypatch):
 # ---- the learner
 
 def test_fine_tune_from_the_head_to_the_whole_net(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path))
     file, threads = digit_weights(images=1500, epochs=4), torch.get_num_threads()
     dls = loaders(few(photo_digits(900, 48, labels=range(5), seed=7, valid=.5), 20), batch_size=32, device='cpu')
     with warnings.catch_warnings():
