@@ -117,7 +117,8 @@ def test_a_former_name_is_no_excuse_for_other_weights(root):
     assert find_weights('convnext_tiny_in22k') is None and find_weights('convnext_tiny.fb_in22k') is None
 
 
-def test_weights_under_a_former_name_load(root, capsys):
+def test_weights_under_a_former_name_load(root, capsys, monkeypatch):
+    monkeypatch.setattr(weights, '_said', set()) # it is said once only
     given = keep('mobilenetv3_large_100', root/'weights'/'mobilenetv3_large_100_miil.safetensors')
     model = create('mobilenetv3_large_100_miil', 3)
     assert torch.equal(model.conv_stem.weight, given.conv_stem.weight) and 'is called mobilenetv3_large_100.miil_in21k_ft_in1k now' in capsys.readouterr().out
