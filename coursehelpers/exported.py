@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .cache import presize
 from .checkpoints import CheckpointError, read, versions, write
-
 from .data import Dls, Views
 from .files import DataError
 from .pictures import Pictures

@@ -142,17 +142,20 @@ def plot_top_losses(learn, # a `VisionLearner`
 tiny_arch = 'test_resnet' # timm's smallest ResNet
 
 def digit_weights(images:int|None=None, # digits to learn from; None: twice the profile's, 4,000 at most
-                  epochs:int=5): # passes over them
-    "The file of `tiny_arch` weights that learned photo_digits 0 to 4; trained now if it is not there yet, about 10 s."
-    images = images or min(2 * profile().images, 4000)
-    file = settings().data.cache/'weights'/f'{tiny_arch}.digits_0_4.v2_{images}x{epochs}.safetensors'
+                  epochs:int=5, # passes over them
+                  arch:str=tiny_arch, # a timm name; small ones only, this is a CPU's work
+                  labels=range(5), # the digits to learn
+                  seed:int=0): # for the weights it starts from
+    "The file of weights of a small net that learned these photo_digits; trained now if it is not there yet, about 10 s."
+    images, digits = images or min(2 * profile().images, 4000), f'{min(labels)} to {max(labels)}'
+    file = settings().data.cache/'weights'/f'{arch}.digits_{digits.replace(" to ", "_")}.v2_{images}x{epochs}{f"_seed{seed}" * (seed > 0)}.safetensors'
     if not file.exists():
-        print(f'first a small net learns the digits 0 to 4 from {images} pictures; it is kept for next time')
-        seed_everything(0)
-        dls = loaders(photo_digits(images, labels=range(5), seed=10_000, valid=.1), batch_size=32, device='cpu')
-        learn = vision_learner(dls, tiny_arch, weights=None, lr=8e-3)
+        print(f'first a small net learns the digits {digits} from {images} pictures; it is kept for next time')
+        seed_everything(seed)
+        dls = loaders(photo_digits(images, labels=labels, seed=10_000, valid=.1), batch_size=32, device='cpu')
+        learn = vision_learner(dls, arch, weights=None, lr=8e-3)
         learn.fit(epochs, quiet=True)
-        print(f'its error on digits 0 to 4: {learn.history[-1]["error_rate"]:.1%}')
+        print(f'its error on digits {digits}: {learn.history[-1]["error_rate"]:.1%}')
         learn.save(file)
     return file
 

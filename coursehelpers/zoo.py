@@ -31,7 +31,6 @@ from scipy.stats import t as student_t
 
 from .catalogue import about
 from .data import loaders
-from .digits import photo_digits
 from .files import DataError
 from .frozen import quick_body
 from .metrics import error_of_mean
@@ -40,8 +39,8 @@ from .pictures import few
 from .plots import COLOURS, figure, show
 from .results import machine
 from .settings import device as best_device
-from .settings import profile, seed_everything, settings
-from .vision import digit_weights, tiny_arch, vision_learner
+from .settings import profile, seed_everything
+from .vision import digit_weights, vision_learner
 from .weights import create, known_arch
 from .zooplots import COSTS, LOOKS, comparable, place_labels
 from .zoorows import Row, keep, my_file, read_rows, same_measurement, write_rows
@@ -73,18 +72,10 @@ def pretrain(arch:str, # a timm name; tiny ones only, this is a CPU's work
              images:int|None=None, # pictures; None: twice the profile's, 4,000 at most
              seed:int=0, # for the weights it starts from
              epochs:int=5): # passes over them
-    "(name, file) of a net that learned some photo_digits; trained now if it was not yet, about 10 s. The name has a tag of its own."
+    "(name, file) of a net that learned some photo_digits, as lesson 09 keeps them. The name has a tag of its own."
     images = images or min(2 * profile().images, 4000)
     name = f'{arch}.digits_{min(labels)}_{max(labels)}_{images}' + (f'_seed{seed}' if seed else '')
-    if (arch, list(labels), seed, epochs) == (tiny_arch, list(range(5)), 0, 5): return name, digit_weights(images) # lesson 09 has it
-    file = settings().data.cache/'weights'/f'{name}x{epochs}.v2.safetensors'
-    if file.exists(): return name, file
-    seed_everything(seed)
-    learn = vision_learner(loaders(photo_digits(images, labels=labels, seed=10_000, valid=.1), batch_size=32, device='cpu'), arch, weights=None, lr=8e-3)
-    learn.fit(epochs, quiet=True)
-    print(f'{name}: error {learn.history[-1]["error_rate"]:.1%} on the digits it learned')
-    learn.save(file)
-    return name, file
+    return name, digit_weights(images, epochs, arch, labels, seed)
 
 # %% ../nbs/full/10_best_models.ipynb #133677d9
 def _resident(peak=False):
