@@ -4,10 +4,10 @@ bin = .venv/bin
 .PHONY: lab test prepare run bench site
 
 lab: .venv/lab.ok; $(bin)/coursehelpers lab
-test: .venv/dev.ok; sh tests/browser.sh && $(bin)/python -m pytest $(ARGS)
+test: .venv/dev.ok; sh tests/programs.sh && $(bin)/python -m pytest $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
-bench: .venv/bench.ok; sh tests/browser.sh && $(bin)/python -m bench $(ARGS)
+bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)
 site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build/html
 
 # One environment; each extra is installed once, and again when what it is made of changes.

@@ -25,7 +25,7 @@ def missing():
     "Why browser tests cannot run here; an empty string when they can."
     gone = [name for name in ('jupyterlab', 'playwright') if not find_spec(name)]
     if gone: return f'browser tests need the extra `dev`: no {" and no ".join(gone)}'
-    return '' if CHROMIUM else 'browser tests need Chromium: run tests/browser.sh'
+    return '' if CHROMIUM else 'browser tests need Chromium: run tests/programs.sh'
 
 
 def need_browser():

@@ -13,8 +13,8 @@ from coursehelpers.variants import DIRECTIVES
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
-FLOORS = dict(settings=0, plots=0, results=1, portable=1, curves=1, files=1, inside=1, glossary=1, pictures=2, tables=2, widgets=2, zooplots=2, augment=3, digits=3, pets=3, metrics=3, reading=3, folders=3, catalogue=3,
-              cache=4, cleaner=4, weights=4, data=5, checkpoints=5, lossplots=5, learner=6, frozen=6, exported=6, vision=7, mix=7, judging=8, zoorows=8, zoo=9, exercises=9, checks=10, launch=11, variants=12, running=12, authoring=13, cli=14)
+FLOORS = dict(settings=0, plots=0, results=1, portable=1, curves=1, files=1, inside=1, glossary=1, matmul=1, layers=1, pictures=2, tables=2, widgets=2, products=2, neuron=2, spreadsheet=2, zooplots=2, augment=3, digits=3, pets=3, metrics=3, reading=3, folders=3, catalogue=3,
+              cache=4, cleaner=4, tabular=4, weights=4, data=5, checkpoints=5, lossplots=5, learner=6, frozen=6, exported=6, vision=7, mix=7, judging=8, zoorows=8, zoo=9, exercises=9, checks=10, launch=11, variants=12, running=12, authoring=13, cli=14)
 AUTHORING = {'launch', 'variants', 'running', 'authoring'} # the only users of nbdev, never imported by a lesson
 
 
