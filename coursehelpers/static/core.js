@@ -19,8 +19,8 @@ const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches
 
 // Numbers for people: four significant digits, a real minus sign.
 const num = (v, digits = 4) => !Number.isFinite(v) ? '–'
-  : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits)).replace('e+', 'e').replace('-', '−')
-const short = v => (Math.abs(v) >= 1e5 ? (+v.toPrecision(3)).toExponential() : String(+v.toPrecision(6))).replace('e+', 'e').replace('-', '−')
+  : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits)).replace('e+', 'e').replaceAll('-', '−')
+const short = v => (Math.abs(v) >= 1e5 ? (+v.toPrecision(3)).toExponential() : String(+v.toPrecision(6))).replace('e+', 'e').replaceAll('-', '−')
 const counted = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
 
 function scale(d0, d1, r0, r1) {
