@@ -4,7 +4,7 @@ bin = .venv/bin
 .PHONY: lab test prepare run bench site
 
 lab: .venv/lab.ok; $(bin)/coursehelpers lab
-test: .venv/dev.ok; sh tests/programs.sh && $(bin)/python -m pytest $(ARGS)
+test: .venv/dev.ok; sh tests/programs.sh && $(bin)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
 bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)

@@ -9,7 +9,7 @@ from coursehelpers.launch import read_nb
 
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name[:2]: path for path in sorted((ROOT/'nbs/full').glob('*.ipynb'))}
-TO_COME = {'02', '04', '05', '10', '11', '12', '13', '14', '15'}
+TO_COME = {'11', '12', '14', '15'}
 
 
 def prose(path):

@@ -1,6 +1,7 @@
 "The committed tree: generated files are up to date, names mean one thing, floors hold."
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from coursehelpers.variants import DIRECTIVES
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
-FLOORS = dict(settings=0, plots=0, results=1, portable=1, curves=1, files=1, inside=1, glossary=1, matmul=1, layers=1, pictures=2, tables=2, widgets=2, products=2, neuron=2, spreadsheet=2, zooplots=2, augment=3, digits=3, pets=3, metrics=3, reading=3, folders=3, catalogue=3,
+FLOORS = dict(settings=0, plots=0, results=1, portable=1, curves=1, files=1, inside=1, glossary=1, celsius=1, matmul=1, layers=1, pictures=2, tables=2, widgets=2, products=2, neuron=2, workbooks=2, zooplots=2, augment=3, digits=3, pets=3, spreadsheet=3, metrics=3, reading=3, folders=3, catalogue=3,
               cache=4, cleaner=4, tabular=4, weights=4, data=5, checkpoints=5, lossplots=5, learner=6, frozen=6, exported=6, vision=7, mix=7, judging=8, zoorows=8, zoo=9, exercises=9, checks=10, launch=11, variants=12, running=12, authoring=13, cli=14)
 AUTHORING = {'launch', 'variants', 'running', 'authoring'} # the only users of nbdev, never imported by a lesson
 
@@ -45,19 +46,19 @@ def test_modules_on_disk_are_the_notebooks():
     assert set(modules()) == set(exported())
 
 
-def snapshot():
-    "Every generated or generating file and its bytes."
-    kept = [*(ROOT/'nbs').rglob('*.ipynb'), *(ROOT/'coursehelpers').rglob('*.py'), *(ROOT/'coursehelpers/static').glob('*'), ROOT/'README.md']
-    return {p: p.read_bytes() for p in kept if 'checkpoints' not in str(p)}
+def snapshot(root):
+    "Every generated or generating file below `root` and its bytes."
+    kept = [*(root/'nbs').rglob('*.ipynb'), *(root/'coursehelpers').rglob('*.py'), *(root/'coursehelpers/static').glob('*'), root/'README.md']
+    return {str(p.relative_to(root)): p.read_bytes() for p in kept if 'checkpoints' not in str(p)}
 
 
-def test_prepare_changes_nothing():
-    "Export, heads, nbdev's clean, the clean variants and the README's tables are up to date, and making them again is a no-op."
-    before = snapshot()
-    subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'prepare'], cwd=ROOT, check=True, capture_output=True)
-    after = snapshot()
-    changed = [str(p.relative_to(ROOT)) for p in before.keys() | after.keys() if before.get(p) != after.get(p)]
-    for p, data in before.items(): p.write_bytes(data) if p in after and after[p] != data else None
+def test_prepare_changes_nothing(tmp_path):
+    "Export, heads, nbdev's clean, the clean variants and the README's tables are up to date, and making them again (in a copy) is a no-op."
+    for name in ('nbs', 'coursehelpers'): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+    for name in ('README.md', 'settings.ini', 'pyproject.toml'): shutil.copy(ROOT/name, tmp_path)
+    subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'prepare'], cwd=tmp_path, check=True, capture_output=True)
+    before, after = snapshot(ROOT), snapshot(tmp_path)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     assert not changed, f'run `make prepare` and commit: {changed}'
 
 
