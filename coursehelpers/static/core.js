@@ -11,7 +11,7 @@ function fill(node, attrs, kids) {
 }
 const make = (tag, attrs = {}, ...kids) => fill(document.createElement(tag), attrs, kids)
 const draw = (tag, attrs = {}, ...kids) => fill(document.createElementNS('http://www.w3.org/2000/svg', tag), attrs, kids)
-const set = (node, attrs) => { for (const name in attrs) node.setAttribute(name, attrs[name]) }
+const set = (node, attrs) => { for (const name in attrs) if (node.getAttribute(name) !== String(attrs[name])) node.setAttribute(name, attrs[name]) }
 const write = (node, text) => { if (node.textContent !== text) node.textContent = text }
 const unique = () => 'ch' + Math.random().toString(36).slice(2, 10)
 const clamp = (v, lo, hi) => Math.min(hi, Math.max(lo, v))

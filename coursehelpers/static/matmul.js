@@ -3,7 +3,7 @@
 const MOST = 8, W = 44, H = 28, GAP = 30
 const LOOKS = `
 .cm-wrap { contain: layout style; }
-.cm-cell { fill: none; stroke: currentColor; stroke-opacity: .35; }
+.cm-cell { stroke: currentColor; stroke-opacity: .35; }
 .ch svg .cm-n { text-anchor: middle; dominant-baseline: central; font-size: 13px; pointer-events: none; }
 .ch svg .cm-n.small { font-size: 10px; }
 .ch svg .cm-n.now { font-weight: 700; }
@@ -12,11 +12,11 @@ const LOOKS = `
 .cm-spot { fill: none; stroke: currentColor; stroke-width: 2.6; }
 .cm-left { fill: var(--red); fill-opacity: .25; stroke: var(--red); stroke-width: 2.6; }
 .cm-bar { stroke: var(--red); stroke-width: 2; }
-.cm-none { fill: none; stroke: currentColor; stroke-opacity: .5; stroke-dasharray: 4 4; }
+.cm-none { stroke: currentColor; stroke-opacity: .5; stroke-dasharray: 4 4; }
 .ch svg .cm-name { font-size: 14px; font-weight: 700; }
 .ch svg .cm-bad { fill: var(--red); font-weight: 700; font-size: 14px; }
 .cm-hit { cursor: pointer; fill: transparent; }
-.cm-hit.picked { stroke: var(--green); stroke-width: 3; }
+.cm-hit.picked { stroke: var(--green); stroke-opacity: 1; stroke-width: 3; }
 .cm-wrap .ch-say { font-size: 16px; min-height: 46px; }
 .cm-wrap .cm-size input[type=number] { width: 3.6em; }`
 
@@ -138,7 +138,7 @@ function render({model, el}) {
 
   // Drawing
   const text = (x, y, words, cls = 'cm-n') => draw('text', {x: x + W / 2, y: y + H / 2, class: cls}, words)
-  const put = (node, v, now) => { write(node, v === null ? '·' : brief(v)); node.setAttribute('class', `cm-n${node.textContent.length > 4 ? ' small' : ''}${now ? ' now' : ''}`) }
+  const put = (node, v, now) => { write(node, v === null ? '·' : brief(v)); set(node, {class: `cm-n${node.textContent.length > 4 ? ' small' : ''}${now ? ' now' : ''}`}) }
   let ax, ay, bx, by, nums, hits
   function build() {
     const [n, k] = size(a), [k2, m] = size(b)
@@ -149,10 +149,10 @@ function render({model, el}) {
     hits = {}
     const grid = (t, x, y, name) => t.map((r, i) => r.map((v, j) => {
       const node = text(x + j * W, y + i * H, '')
-      const hit = draw('rect', {x: x + j * W, y: y + i * H, width: W, height: H, class: 'cm-hit',
+      const hit = draw('rect', {x: x + j * W, y: y + i * H, width: W, height: H, class: `cm-hit ${name === 'c' && !fits(a, b) ? 'cm-none' : 'cm-cell'}`,
         click: () => name === 'c' ? fits(a, b) && go((i * m + j + 1) * b.length) : (choose(`${name} ${i} ${j}`), value.input.focus({preventScroll: true}), value.input.select())})
       hits[`${name} ${i} ${j}`] = hit
-      board.append(draw('rect', {x: x + j * W, y: y + i * H, width: W, height: H, class: name === 'c' && !fits(a, b) ? 'cm-none' : 'cm-cell'}), node, hit)
+      board.append(hit, node)
       return node
     }))
     nums = {a: grid(a, ax, ay, 'a'), b: grid(b, bx, by, 'b'), c: grid(sofar(a, b, 0), bx, ay, 'c')}
