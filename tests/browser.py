@@ -143,3 +143,62 @@ def kernel(page, code):
     }''', code)
     if out['error']: raise RuntimeError(out['error'])
     return out['text'].strip()
+
+
+@contextmanager
+def in_lab(browser, folder, cells, run):
+    "A page with JupyterLab on a notebook of these cells, those in `run` run; afterwards the page must have had no fault."
+    write_notebook(Path(folder)/'pictures.ipynb', *cells)
+    with lab(folder) as base:
+        page = new_page(browser)
+        open_notebook(page, base, 'pictures.ipynb')
+        for i in run: run_cell(page, i)
+        yield page
+        assert not page.faults, page.faults
+
+
+def of(page, expression):
+    "The value of an expression in the kernel, as JSON."
+    return json.loads(kernel(page, f'import json; print(json.dumps({expression}, default=lambda t: t.tolist()))'))
+
+
+def wait(true, seconds=8):
+    "Until it is true; the last thing it was, if it never is."
+    end = time.monotonic() + seconds
+    while not (now := true()) and time.monotonic() < end: time.sleep(.05)
+    assert now
+
+
+def module(page, w, call):
+    "Evaluate `call` (JavaScript, with the module of picture `w` as m) in the browser."
+    return page.evaluate('async ([text, call]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"}))); return eval(call) }',
+                         [w._esm, call])
+
+
+def press(at, name): at.get_by_role('button', name=name).click()
+
+
+def static_page(folder, *pictures):
+    "The address of a page made by nbconvert from a notebook with these pictures as stored outputs."
+    import nbformat
+    from nbconvert import HTMLExporter
+    nb = nbformat.v4.new_notebook()
+    for p in pictures:
+        data, meta = p._repr_mimebundle_()
+        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
+    path = Path(folder)/'page.html'
+    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
+    return path.as_uri()
+
+
+def open_static(browser, address, count, **options):
+    "A page on that address, once its `count` pictures are alive."
+    page = new_page(browser, **options)
+    page.goto(address)
+    wait(lambda: page.locator('.ch').count() == count)
+    return page
+
+
+def stays_within(page):
+    "Is no picture wider than its place?"
+    return all(at.evaluate('e => e.scrollWidth <= e.clientWidth + 1') for at in page.locator('.ch').all())

@@ -1,9 +1,14 @@
 "What tests share: a cache of the run's own, an empty data root, and a day without a network."
+import os
 import socket
 
 import pytest
 
+if os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1') != '1': # processes side by side get a thread each, their kernels too: with more they wait for one another
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import coursehelpers  # noqa: F401, before torch: threads of several processes at once then do not wait by spinning
+from tests.browser import chromium, new_page
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -12,6 +17,21 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as m:
         m.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path_factory.mktemp('cache')))
         yield
+
+
+@pytest.fixture(scope='module')
+def browser():
+    "A headless Chromium."
+    with chromium() as b: yield b
+
+
+@pytest.fixture(scope='module')
+def plain(browser):
+    "An empty page; it must have had no fault."
+    page = new_page(browser)
+    page.goto('about:blank')
+    yield page
+    assert not page.faults
 
 
 @pytest.fixture

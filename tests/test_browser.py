@@ -1,15 +1,13 @@
 "The pictures in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
 import json
 import re
-import time
 
-import nbformat
 import pytest
 import torch
 
 from coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus
 from coursehelpers.widgets import build_relus, fit_by_hand, lr_explorer
-from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
+from tests.browser import cell, in_lab, kernel, module, need_browser, new_page, of, open_static, press, run_cell, static_page, stays_within, wait
 
 need_browser()
 
@@ -19,20 +17,9 @@ CELLS = ['import json, torch\nfrom coursehelpers.curves import mae, mk_quad, mse
 
 
 @pytest.fixture(scope='module')
-def browser():
-    with chromium() as b: yield b
-
-
-@pytest.fixture(scope='module')
 def page(browser, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('lab')
-    write_notebook(folder/'pictures.ipynb', *CELLS)
-    with lab(folder) as base:
-        page = new_page(browser)
-        open_notebook(page, base, 'pictures.ipynb')
-        for i in (0, 2, 3): run_cell(page, i)
+    with in_lab(browser, tmp_path_factory.mktemp('lab'), CELLS, (0, 2, 3)) as page:
         yield page
-        assert not page.faults
 
 
 def reset(page, i, code):
@@ -59,22 +46,9 @@ def relus(page):
     return at
 
 
-def of(page, expression):
-    "The value of an expression in the kernel, as JSON."
-    return json.loads(kernel(page, f'print(json.dumps({expression}, default=lambda t: t.tolist()))'))
-
-
-def wait(true, seconds=8):
-    "Until it is true; the last thing it was, if it never is."
-    end = time.monotonic() + seconds
-    while not (now := true()) and time.monotonic() < end: time.sleep(.05)
-    assert now
-
-
 def curve(at): return at.locator('.ch-curve').first.get_attribute('d')
 def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
 def number(at, name): return at.get_by_role('spinbutton', name=f'{name}, exact value', exact=True)
-def press(at, name): at.get_by_role('button', name=name).click()
 def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
 
 
@@ -286,20 +260,6 @@ def test_learning_rate_slider(page):
 
 # The maths of the page against exported Python and autograd
 
-def module(page, w, call):
-    "Evaluate `call` (JavaScript, with the picture's module as m) in the browser."
-    return page.evaluate('async ([text, call]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"}))); return eval(call) }',
-                         [w._esm, call])
-
-
-@pytest.fixture(scope='module')
-def plain(browser):
-    page = new_page(browser)
-    page.goto('about:blank')
-    yield page
-    assert not page.faults
-
-
 def cubic(a, b, c, d, x): return a*x**3 + b*x**2 + c*x + d
 def waves(p, q, x): return p*torch.sin(x) + q*torch.sin(2*x) + 3
 
@@ -346,23 +306,14 @@ def test_bending_keeps_the_other_corners(plain):
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
     "A page made by nbconvert from a notebook with stored outputs: two of the same picture and three others."
-    from nbconvert import HTMLExporter
     x, y = noisy(mk_quad(3., 2., 1.))
     w = fit_by_hand(quad, x, y)
     pictures = [w, w, fit_by_hand(quad, x, y, show_loss=False), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
-    nb = nbformat.v4.new_notebook()
-    for p in pictures:
-        data, meta = p._repr_mimebundle_()
-        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
-    path = tmp_path_factory.mktemp('static')/'page.html'
-    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
-    return path.as_uri()
+    return static_page(tmp_path_factory.mktemp('static'), *pictures)
 
 
 def test_static_page_is_alive(browser, static):
-    page = new_page(browser)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 5)
+    page = open_static(browser, static, 5)
     first, twin, eye, relus, rates = (page.locator('.ch').nth(i) for i in range(5))
     before = curve(first)
     slider(first, 'a').press('ArrowRight')
@@ -389,18 +340,12 @@ def test_without_scripts_the_png_and_its_words(browser, static):
 
 @pytest.mark.parametrize('width', [360, 700])
 def test_narrow_pages_do_not_overflow(browser, static, width):
-    page = new_page(browser, width=width)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 5)
-    for i in range(5):
-        outer = page.locator('.ch').nth(i)
-        assert outer.evaluate('e => e.scrollWidth <= e.clientWidth + 1')
+    page = open_static(browser, static, 5, width=width)
+    assert stays_within(page)
 
 
 def test_no_motion_where_none_is_wanted(browser, static):
-    page = new_page(browser, reduced_motion='reduce')
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 5)
+    page = open_static(browser, static, 5, reduced_motion='reduce')
     at = page.locator('.ch').first
     press(at, 'descend')
     page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')

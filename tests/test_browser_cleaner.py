@@ -3,7 +3,6 @@ import hashlib
 import json
 import re
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -11,8 +10,7 @@ from PIL import Image
 
 from coursehelpers.cleaner import Cleaner
 from coursehelpers.folders import folder
-from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
-from tests.test_browser import wait
+from tests.browser import cell, kernel, lab, need_browser, new_page, open_notebook, run_cell, static_page, wait, write_notebook
 
 need_browser()
 
@@ -40,11 +38,6 @@ def make_set(home):
 def seals(home):
     "The name, bytes, and date of every picture."
     return {str(f): (hashlib.sha256(f.read_bytes()).hexdigest(), f.stat().st_mtime_ns) for f in home.rglob('*.jpg')}
-
-
-@pytest.fixture(scope='module')
-def browser():
-    with chromium() as b: yield b
 
 
 @pytest.fixture(scope='module')
@@ -205,17 +198,12 @@ def test_one_picture_is_reached_by_the_tab_key(page, at):
 
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
-    from nbconvert import HTMLExporter
     home = tmp_path_factory.mktemp('still')
     p = folder(make_set(home/'set'))
     w = Cleaner(p, rows=torch.arange(20))
     w.choose(3, 'pug')
     w.choose(4, None)
-    data, meta = w._repr_mimebundle_()
-    nb = nbformat.v4.new_notebook()
-    nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
-    (home/'page.html').write_text(HTMLExporter().from_notebook_node(nb)[0])
-    return (home/'page.html').as_uri()
+    return static_page(home, w)
 
 
 @pytest.mark.parametrize('width', [360, 590, 1180]) # 590: a laptop at 200 %

@@ -2,13 +2,11 @@
 import json
 import re
 
-import nbformat
 import pytest
 import torch
 
 from coursehelpers.products import see_product
-from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
-from tests.test_browser import module, of, plain, press, wait  # noqa: F401
+from tests.browser import cell, in_lab, kernel, module, need_browser, new_page, of, open_static, press, run_cell, static_page, stays_within, wait
 
 need_browser()
 
@@ -17,20 +15,9 @@ CELLS = ['import json, torch\nfrom coursehelpers.products import see_product\nA,
 
 
 @pytest.fixture(scope='module')
-def browser():
-    with chromium() as b: yield b
-
-
-@pytest.fixture(scope='module')
 def page(browser, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('lab')
-    write_notebook(folder/'product.ipynb', *CELLS)
-    with lab(folder) as base:
-        page = new_page(browser)
-        open_notebook(page, base, 'product.ipynb')
-        for i in (0, 2): run_cell(page, i)
+    with in_lab(browser, tmp_path_factory.mktemp('lab'), CELLS, (0, 2)) as page:
         yield page
-        assert not page.faults
 
 
 @pytest.fixture
@@ -262,21 +249,12 @@ def test_page_says_what_python_says(plain):  # noqa: F811
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
     "A page made by nbconvert from a notebook with stored outputs: one picture twice, and one of shapes that do not fit."
-    from nbconvert import HTMLExporter
     w = see_product(torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]]), at=2)
-    nb = nbformat.v4.new_notebook()
-    for p in (w, w, see_product(torch.ones(8, 8), torch.ones(5, 8))):
-        data, meta = p._repr_mimebundle_()
-        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
-    path = tmp_path_factory.mktemp('static')/'page.html'
-    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
-    return path.as_uri()
+    return static_page(tmp_path_factory.mktemp('static'), w, w, see_product(torch.ones(8, 8), torch.ones(5, 8)))
 
 
 def test_static_page_is_alive(browser, static):
-    page = new_page(browser)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
+    page = open_static(browser, static, 3)
     first, twin, misfit = (page.locator('.ch').nth(i) for i in range(3))
     was = words(twin)
     press(first, 'step')
@@ -298,16 +276,12 @@ def test_without_scripts_the_png_and_its_words(browser, static):
 
 @pytest.mark.parametrize('width', [360, 700])
 def test_narrow_pages_do_not_overflow(browser, static, width):
-    page = new_page(browser, width=width)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
-    for i in range(3): assert page.locator('.ch').nth(i).evaluate('e => e.scrollWidth <= e.clientWidth + 1')
+    page = open_static(browser, static, 3, width=width)
+    assert stays_within(page)
 
 
 def test_no_motion_where_none_is_wanted(browser, static):
-    page = new_page(browser, reduced_motion='reduce')
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
+    page = open_static(browser, static, 3, reduced_motion='reduce')
     at = page.locator('.ch').first
     press(at, 'play')
     assert 'All done' in words(at) and at.get_by_role('button', name='play').count() == 1

@@ -1,13 +1,10 @@
 "The live neuron in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
-import json
-import time
 
-import nbformat
 import pytest
 
 from coursehelpers.celsius import scale, thermometer, too_hot
 from coursehelpers.neuron import one_neuron, passes
-from tests.browser import cell, chromium, kernel, lab, need_browser, new_page, open_notebook, run_cell, write_notebook
+from tests.browser import cell, in_lab, kernel, need_browser, new_page, of, open_static, press, static_page, stays_within, wait
 
 need_browser()
 
@@ -23,33 +20,10 @@ ORACLE = '''def oracle(n, squash=False):
 
 
 @pytest.fixture(scope='module')
-def browser():
-    with chromium() as b: yield b
-
-
-@pytest.fixture(scope='module')
 def page(browser, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('lab')
-    write_notebook(folder/'neuron.ipynb', *CELLS)
-    with lab(folder) as base:
-        page = new_page(browser)
-        open_notebook(page, base, 'neuron.ipynb')
-        for i in range(len(CELLS)): run_cell(page, i)
+    with in_lab(browser, tmp_path_factory.mktemp('lab'), CELLS, range(len(CELLS))) as page:
         kernel(page, ORACLE)
         yield page
-        assert not page.faults
-
-
-def of(page, expression):
-    "The value of an expression in the kernel, as JSON."
-    return json.loads(kernel(page, f'print(json.dumps({expression}))'))
-
-
-def wait(true, seconds=8):
-    "Until it is true; the last thing it was, if it never is."
-    end = time.monotonic() + seconds
-    while not (now := true()) and time.monotonic() < end: time.sleep(.05)
-    assert now
 
 
 def fresh(page, i, name, lr):
@@ -67,7 +41,6 @@ def line(page): return fresh(page, 0, 'n', .0001)
 def curve(page): return fresh(page, 1, 's', 1)
 
 
-def press(at, name): at.get_by_role('button', name=name).click()
 def said(at): return at.get_by_role('status').text_content()
 def wires(at): return [t for t in at.locator('svg').first.locator('text').all_text_contents() if '=' in t]
 def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
@@ -244,22 +217,13 @@ def test_page_s_arithmetic(browser):
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
     "A page made by nbconvert from a notebook with stored outputs: a line, its twin, and a curve."
-    from nbconvert import HTMLExporter
     (c, f), (t, y) = thermometer(), too_hot()
     n = one_neuron(c, f, w=1, lr=.0001, at=5)
-    nb = nbformat.v4.new_notebook()
-    for w in (n, n, one_neuron(scale(t), y, squash=True)):
-        data, meta = w._repr_mimebundle_()
-        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
-    path = tmp_path_factory.mktemp('static')/'page.html'
-    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
-    return path.as_uri()
+    return static_page(tmp_path_factory.mktemp('static'), n, n, one_neuron(scale(t), y, squash=True))
 
 
 def test_static_page_is_alive(browser, static):
-    page = new_page(browser)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
+    page = open_static(browser, static, 3)
     first, twin, third = (page.locator('.ch').nth(i) for i in range(3))
     for name in ('1 forward', '2 backward', '3 step'): press(first, name)
     assert 'Step: w 1.000' in said(first) and said(twin) == '', 'two pictures on a page do not touch each other'
@@ -278,16 +242,12 @@ def test_without_scripts_the_png_and_its_words(browser, static):
 
 @pytest.mark.parametrize('width', [360, 700])
 def test_narrow_pages_do_not_overflow(browser, static, width):
-    page = new_page(browser, width=width)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
-    for i in range(3): assert page.locator('.ch').nth(i).evaluate('e => e.scrollWidth <= e.clientWidth + 1')
+    page = open_static(browser, static, 3, width=width)
+    assert stays_within(page)
 
 
 def test_no_motion_where_none_is_wanted(browser, static):
-    page = new_page(browser, reduced_motion='reduce')
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
+    page = open_static(browser, static, 3, reduced_motion='reduce')
     at = page.locator('.ch').first
     press(at, '1 forward')
     press(at, '2 backward')
@@ -295,9 +255,7 @@ def test_no_motion_where_none_is_wanted(browser, static):
 
 
 def test_words_for_those_who_do_not_see(browser, static):
-    page = new_page(browser)
-    page.goto(static)
-    wait(lambda: page.locator('.ch').count() == 3)
+    page = open_static(browser, static, 3)
     at = page.locator('.ch').first
     for name in ('1 forward', '2 backward'): press(at, name)
     labels = [svg.get_attribute('aria-label') for svg in at.locator('svg').all()]

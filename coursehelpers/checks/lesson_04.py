@@ -41,6 +41,7 @@ def _row_by_column(fn):
     _slips(got, a[i] @ b[:, j], given, **{
         'these are the products: add them up': a[i] * b[:, j], 'i and j are swapped: i is a row of a, j a column of b': a[j] @ b[:, i],
         'that is a column of a with a row of b: a[i] is a row, b[:, j] a column': a[:, i] @ b[j], 'that is a row of a with a row of b: a column of b is b[:, j]': a[i] @ b[j],
+        'that would be right if it were called with (b, a, i, j): look at the order of the arguments': b[i] @ a[:, j],
         'that is one product of the k: the whole row meets the whole column': a[i, j] * b[i, j], 'the last product is missing: range(k) ends at k - 1 by itself': a[i, :-1] @ b[:-1, j],
         'that is the mean: the sum is asked for': (a[i] * b[:, j]).mean()})
     n, k, m = _sizes(3)
