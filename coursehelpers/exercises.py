@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 
-from .judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten  # noqa: F401
+from .judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten, slips  # noqa: F401
 from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7

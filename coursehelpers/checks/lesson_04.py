@@ -11,19 +11,9 @@ import random
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, agree_on, call, exercise
+from ..exercises import NotYet, agree, agree_on, call, exercise, slips
 
 # %% ../../nbs/tools/checks_04.ipynb #c1b17b05
-def _slips(got, right, given, **slips):
-    "Say the words of the first known slip that gave `got`, each slip a tensor or a pair of them by its words."
-    for words, wrong in slips.items():
-        if _alike(got, wrong) and not _alike(wrong, right): raise NotYet(f'{words}\ninputs: {given}')
-
-def _alike(got, wrong):
-    "Are these the same tensor, or pairs of the same tensors, but for rounding?"
-    if isinstance(wrong, tuple): return isinstance(got, (tuple, list)) and len(got) == len(wrong) and all(map(_alike, got, wrong))
-    return torch.is_tensor(got) and got.shape == wrong.shape and torch.allclose(got.double(), wrong.double(), rtol=1e-4, atol=1e-5)
-
 def _sizes(n):
     "`n` different sizes, each at least 2."
     return random.sample(range(2, 9), n)
@@ -38,12 +28,12 @@ def _row_by_column(fn):
     (i, j), size = random.sample(range(4), 2), 4
     a, b = torch.randn(size, size), torch.randn(size, size)
     got, given = call(fn, a, b, i, j), f'a and b of shape ({size}, {size}), i = {i}, j = {j}'
-    _slips(got, a[i] @ b[:, j], given, **{
+    slips(got, {
         'these are the products: add them up': a[i] * b[:, j], 'i and j are swapped: i is a row of a, j a column of b': a[j] @ b[:, i],
         'that is a column of a with a row of b: a[i] is a row, b[:, j] a column': a[:, i] @ b[j], 'that is a row of a with a row of b: a column of b is b[:, j]': a[i] @ b[j],
         'that would be right if it were called with (b, a, i, j): look at the order of the arguments': b[i] @ a[:, j],
         'that is one product of the k: the whole row meets the whole column': a[i, j] * b[i, j], 'the last product is missing: range(k) ends at k - 1 by itself': a[i, :-1] @ b[:-1, j],
-        'that is the mean: the sum is asked for': (a[i] * b[:, j]).mean()})
+        'that is the mean: the sum is asked for': (a[i] * b[:, j]).mean()}, given, a[i] @ b[:, j])
     n, k, m = _sizes(3)
     for dtype in (torch.float32, torch.float64):
         agree_on(fn, lambda a, b, i, j: (a @ b)[i, j], torch.randn(n, k, dtype=dtype), torch.randn(k, m, dtype=dtype), n - 1, m - 1)
@@ -54,11 +44,11 @@ def _row_by_column(fn):
 def _matmul_rows(fn):
     a, b = torch.randn(4, 4), torch.randn(4, 4)
     got, given, right = call(fn, a, b), 'a and b of shape (4, 4)', a @ b
-    _slips(got, right, given, **{
+    slips(got, {
         'that is a * b, products in pairs: each row of a meets all of b': a * b, 'the None stands on the wrong side: row[:, None] is a column, and goes down the rows of b': a[:, None, :].mul(b).sum(1),
         'summed over the wrong axis: k is axis 0 of row[:, None] * b': torch.stack([(row[:, None] * b).sum(1) for row in a]),
         'rows and columns of the result are swapped': right.T, 'each row of a met a row of b: b came in transposed': a @ b.T,
-        'the last row is missing: range(n) ends at n - 1 by itself': torch.cat([right[:-1], torch.zeros(1, 4)])})
+        'the last row is missing: range(n) ends at n - 1 by itself': torch.cat([right[:-1], torch.zeros(1, 4)])}, given, right)
     agree_on(fn, torch.matmul, a, b)
     n, k, m = _sizes(3)
     _kinds(fn, torch.matmul, (n, k), (k, m))
@@ -103,11 +93,11 @@ def _cdist(a, b): return torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid
 def _pairwise_distances(fn):
     a, b = torch.randn(4, 4), torch.randn(4, 4)
     got, given, right, gap = call(fn, a, b), 'a and b of shape (4, 4)', _cdist(a, b), a[:, None] - b
-    _slips(got, right, given, **{
+    slips(got, {
         'the root is missing': right**2, 'row i should hold the distances of point i of a: the None stands on the wrong side': right.T,
         'each point of a meets only one of b: a[:, None] - b makes all pairs': (a - b).square().sum(-1).sqrt(), 'summed over the wrong axis: d is the last one': gap.square().sum(1).sqrt(),
         'that is the sum of the distances along each axis: square, add, take the root': gap.abs().sum(-1), 'that is the root of the mean: add up over d': gap.square().mean(-1).sqrt(),
-        'the differences are added up before they are squared: above and below cancel': gap.sum(-1).abs()})
+        'the differences are added up before they are squared: above and below cancel': gap.sum(-1).abs()}, given, right)
     n, m, d = _sizes(3)
     _kinds(fn, _cdist, (n, d), (m, d))
     _equal_points(fn, torch.randn(n, d, dtype=torch.float64) * 100)
@@ -124,11 +114,11 @@ def _equal_points(fn, a):
 def _linear_layer(fn):
     x, w, b = torch.randn(4, 4), torch.randn(4, 4), torch.randn(4)
     got, given, right = call(fn, x, w, b), 'x and w of shape (4, 4), b of shape (4,)', F.linear(x, w, b)
-    _slips(got, right, given, **{
+    slips(got, {
         'w stands as (n_out, n_in): turn it around, w.T': x @ w + b, 'the bias is missing': x @ w.T, 'the bias is subtracted': x @ w.T - b,
         'the bias goes down instead of across: each output has its own': x @ w.T + b[:, None], 'that would be right if it were called with (w, x, b): look at the order of the arguments': w @ x.T + b,
         'that is the result transposed: one row for each of the m inputs': right.T, 'that is * where @ belongs: products in pairs, not added up': x * w.T + b,
-        'a ReLU is not part of the layer': right.clip(min=0)})
+        'a ReLU is not part of the layer': right.clip(min=0)}, given, right)
     m, n_in, n_out = _sizes(3)
     _kinds(fn, F.linear, (m, n_in), (n_out, n_in), (n_out,))
 
@@ -143,10 +133,10 @@ def _autograd(a, b, dc):
 def _matmul_grads(fn):
     a, b, dc = (torch.randn(4, 4) for _ in range(3))
     got, given, right = call(fn, a, b, dc), 'a, b and dc of shape (4, 4)', _autograd(a, b, dc)
-    _slips(got, right, given, **{
+    slips(got, {
         'the two gradients are swapped: the one for a comes first': right[::-1], 'turn the other matrix around: b.T and a.T': (dc @ b, a @ dc),
         'dc stands on the wrong side: dc @ b.T, and a.T @ dc': (b.T @ dc, dc @ a.T), 'that is the gradient of a * b: here each number of a met a whole row of b': (dc * b, dc * a),
-        'each gradient is transposed: it has the shape of its matrix': tuple(g.T for g in right), 'dc is missing: how much the loss changes with each number of c': (torch.ones(4, 4) @ b.T, a.T @ torch.ones(4, 4))})
+        'each gradient is transposed: it has the shape of its matrix': tuple(g.T for g in right), 'dc is missing: how much the loss changes with each number of c': (torch.ones(4, 4) @ b.T, a.T @ torch.ones(4, 4))}, given, right)
     n, k, m = _sizes(3)
     agree_on(fn, _autograd, a, b, dc)
     _kinds(fn, _autograd, (n, k), (k, m), (n, m))

@@ -11,14 +11,9 @@ import random
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise
+from ..exercises import NotYet, agree, call, exercise, slips
 
 # %% ../../nbs/tools/checks_06.ipynb #729f40a0
-def _slips(got, slips, given):
-    "Say the words of the known mistake that gave `got`, if one did."
-    for words, value in slips.items():
-        if torch.is_tensor(got) and got.shape == value.shape and torch.allclose(got.float(), value.float(), rtol=1e-4, atol=1e-5): raise NotYet(f'{words}\ninputs: {given}')
-
 def _labelled(n, m, c=1):
     "Random pictures and labels; every label occurs, in no order, and not equally often."
     y = torch.cat([torch.arange(n), torch.randint(n, (m - n,))])[torch.randperm(m)]
@@ -32,7 +27,7 @@ def _mean_pictures(fn):
     sums = torch.zeros(n, *x.shape[1:]).index_add_(0, y, x)
     true, given = sums / y.bincount(minlength=n).view(-1, 1, 1, 1), f'{len(y)} pictures of shape {tuple(x.shape[1:])}, n = {n}'
     got = call(fn, x, y, n)
-    _slips(got, {'these are sums: divide by how many pictures of the label there are': sums, 'that is the mean over all the pictures: take those of one label, x[y == label]': x.mean(0),
+    slips(got, {'these are sums: divide by how many pictures of the label there are': sums, 'that is the mean over all the pictures: take those of one label, x[y == label]': x.mean(0),
                  'divide by how many pictures the label has, not by how many there are in all': sums / len(y),
                  'that is one number for each label: the mean over the pictures only, .mean(0)': true.mean((1, 2, 3))}, given)
     agree(got, true, given)
@@ -46,7 +41,7 @@ def _nearest_mean(fn):
     distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
     true, given = distances.argmin(1), f'{m} pictures, {n} means'
     got = call(fn, x, means)
-    _slips(got, {'square the differences before you add them: as they are, more ink and less ink cancel': signed.argmin(1),
+    slips(got, {'square the differences before you add them: as they are, more ink and less ink cancel': signed.argmin(1),
                  'square each difference, not their sum: as it is, more ink and less ink cancel': signed.abs().argmin(1),
                  'that is the mean furthest away: take the smallest distance': distances.argmax(1), 'that is the distance: give the label, where it is smallest (argmin)': distances.amin(1),
                  'that is the squared distance: give the label, where it is smallest (argmin)': distances.amin(1)**2,
@@ -61,7 +56,7 @@ def _cross_entropy(fn):
     scores, y = 2 * torch.randn(m, n), torch.randint(n, (m,))
     true, given = F.cross_entropy(scores, y), f'scores ({m}, {n}) around 0'
     got = call(fn, scores, y)
-    _slips(got, {'the sign is the other way round: it is minus the log of the probability': -true, f'that is the sum over {m} pictures: take the mean': true * m,
+    slips(got, {'the sign is the other way round: it is minus the log of the probability': -true, f'that is the sum over {m} pictures: take the mean': true * m,
                  'softmax twice: the scores went through it once before': F.cross_entropy(scores.softmax(1), y), 'that is the loss of each picture: take their mean': F.cross_entropy(scores, y, reduction='none'),
                  'that is the mean probability of the right label: take its log, and a minus': scores.softmax(1)[torch.arange(m), y].mean()}, given)
     agree(got, true, given)
@@ -112,7 +107,7 @@ def _convolve(fn):
     got = call(fn, x, kernel)
     if torch.is_tensor(got) and got.shape == (h, w): raise NotYet(f'the output is as large as the picture: only the {h - a + 1} x {w - b + 1} places where the window fits count\ninputs: {given}')
     if torch.is_tensor(got) and got.shape == (h - a, w - b): raise NotYet(f'the last row and column of places are missing: there are h - a + 1 and w - b + 1\ninputs: {given}')
-    _slips(got, {'the kernel is turned round: multiply the window with the kernel as it is': slide(kernel.flip(0, 1)), 'these are means over the window: take the sums': true / (a * b)}, given)
+    slips(got, {'the kernel is turned round: multiply the window with the kernel as it is': slide(kernel.flip(0, 1)), 'these are means over the window: take the sums': true / (a * b)}, given)
     agree(got, true, given, rtol=1e-3, atol=1e-4)
 
 # %% ../../nbs/tools/checks_06.ipynb #2fecdfba
