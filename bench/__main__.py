@@ -11,7 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from coursehelpers.files import DataError
+from coursehelpers.base.files import DataError
 from coursehelpers.results import machine
 
 PARTS = ['imports', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'gpu']

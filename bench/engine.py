@@ -18,9 +18,9 @@ import time
 
 import psutil
 
-from coursehelpers.files import DataError
+from coursehelpers.base.files import DataError
+from coursehelpers.nets.weights import create, find_weights
 from coursehelpers.settings import settings
-from coursehelpers.weights import create, find_weights
 
 ARCH, SIZE, BATCH, EPOCHS, LR = 'mobilenetv2_100', 128, 32, 2, 1e-3
 
@@ -31,7 +31,7 @@ def pictures():
 
     import torch
 
-    from coursehelpers.pictures import stratified, take
+    from coursehelpers.images.sets import stratified, take
 
     from .loader import photographs
     p = photographs()

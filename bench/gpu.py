@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from coursehelpers.augment import Augment
-from coursehelpers.cache import cached
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, loaders
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
+from coursehelpers.images.cache import cached
+from coursehelpers.images.folders import folder
+from coursehelpers.images.pets import find_pets, pets
+from coursehelpers.images.sets import stratified, take
+from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Callback, Learner
-from coursehelpers.pets import find_pets, pets
-from coursehelpers.pictures import stratified, take
+from coursehelpers.nets.weights import create, find_weights
 from coursehelpers.settings import device as best_device
 from coursehelpers.settings import seed_everything
 from coursehelpers.vision import fast_precision, vision_learner
-from coursehelpers.weights import create, find_weights
 
 GPU = dict(arch='convnext_tiny', size=224, batch=64, images=6400, rounds=5)
 CPU = dict(arch='resnet18', size=96, batch=32, images=200, rounds=3)
@@ -64,7 +64,7 @@ def files(box, images):
 
 def folder_of(found):
     "`Pictures` of these files, labelled by name; a twentieth is held out."
-    from coursehelpers.pictures import Pictures
+    from coursehelpers.images.sets import Pictures
     breeds = [f.stem.rpartition('_')[0] for f in found]
     vocab = sorted(set(breeds))
     y = torch.tensor([vocab.index(b) for b in breeds])

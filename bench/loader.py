@@ -19,13 +19,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from coursehelpers.augment import Augment
-from coursehelpers.cache import cached, clear_cache
+from coursehelpers.base.files import DataError
 from coursehelpers.data import imagenet_mean, imagenet_std, loaders
-from coursehelpers.files import DataError
-from coursehelpers.pets import find_pets
-from coursehelpers.pictures import Pictures, few, stratified, take
-from coursehelpers.reading import read_picture
+from coursehelpers.images.cache import cached, clear_cache
+from coursehelpers.images.pets import find_pets
+from coursehelpers.images.reading import read_picture
+from coursehelpers.images.sets import Pictures, few, stratified, take
+from coursehelpers.images.transforms import Augment
 from coursehelpers.settings import settings
 
 SIZE, BATCH, SCALE = 160, 64, (.35, 1.)

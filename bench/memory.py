@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from coursehelpers.files import DataError
+from coursehelpers.base.files import DataError
 
 SIZES, PX = (2_000, 20_000, 200_000), 64
 
@@ -33,11 +33,11 @@ JOB = '''
 import json, sys, time
 import torch
 from torch import nn
-from coursehelpers.cache import cached
+from coursehelpers.images.cache import cached
 from coursehelpers.data import Dls
 from coursehelpers.learner import Learner
-from coursehelpers.pictures import take
-from coursehelpers.folders import folder
+from coursehelpers.images.sets import take
+from coursehelpers.images.folders import folder
 n, size = int(sys.argv[2]), int(sys.argv[3])
 start = time.perf_counter()
 p = folder(sys.argv[1], part=.01)

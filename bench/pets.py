@@ -17,14 +17,14 @@ from dataclasses import replace
 
 import torch
 
+from coursehelpers.base.files import DataError
 from coursehelpers.data import loaders
-from coursehelpers.files import DataError
-from coursehelpers.frozen import choose_decay, fit_linear
-from coursehelpers.pets import pets
-from coursehelpers.pictures import few, stratified
+from coursehelpers.images.pets import pets
+from coursehelpers.images.sets import few, stratified
+from coursehelpers.nets.frozen import choose_decay, fit_linear
+from coursehelpers.nets.weights import find_weights
 from coursehelpers.settings import seed_everything, settings
 from coursehelpers.vision import vision_learner
-from coursehelpers.weights import find_weights
 
 from .engine import pictures as three_breeds
 from .loader import photographs

@@ -8,7 +8,7 @@ from tests.browser import cell, chromium, lab, missing, new_page, open_notebook,
 
 MOVES, BLOCKS = 40, 4
 OURS = '''from coursehelpers.curves import mk_quad, mse, noisy, quad
-from coursehelpers.widgets import fit_by_hand
+from coursehelpers.widgets.fit import fit_by_hand
 x, y = noisy(mk_quad(3., 2., 1.))
 fit_by_hand(quad, x, y)'''
 THEIRS = '''%matplotlib inline
@@ -23,7 +23,7 @@ def plot(a=1., b=1., c=1.):
     plt.ylim(-3, 20)
     plt.title(f'MSE {mse(quad(a, b, c, x), y):.2f}')
     plt.show()'''
-SEEN = '''from coursehelpers.products import see_product
+SEEN = '''from coursehelpers.widgets.products import see_product
 see_product(torch.randint(-9, 10, (8, 8)), torch.randint(-9, 10, (8, 8)))'''
 LESSON = 'see_product(torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]]))'
 

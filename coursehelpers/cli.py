@@ -116,7 +116,7 @@ def lab(ctx:typer.Context,
     coursehelpers lab --lesson 03
     coursehelpers lab --no-browser --port 8890     what is unknown here goes to JupyterLab
     """
-    from coursehelpers.authoring import course_root
+    from coursehelpers.author.build import course_root
     root = course_root()
     if find_spec('jupyterlab') is None: raise NotFound("JupyterLab is not installed here. Install it with: pip install 'coursehelpers[lab]', or in the course's folder: make lab")
     command = lab_command(root, lesson, browser, ctx.args)
@@ -133,8 +133,8 @@ def _measured(cell):
 # %% ../nbs/tools/cli.ipynb #1ec1353a
 def _run_one(path, root, profile, timeout, save, bar):
     "Run one notebook, keep it if asked to, and return what is to be said about it."
-    from coursehelpers.authoring import store
-    from coursehelpers.running import run_notebook, store_problems, tidy
+    from coursehelpers.author.build import store
+    from coursehelpers.author.running import run_notebook, store_problems, tidy
     bar.set_description(path.stem)
     start = time.perf_counter()
     look = lambda cell: (said := _measured(cell)) and bar.write(said)
@@ -160,8 +160,8 @@ def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such
     coursehelpers run --save
     """
     from tqdm import tqdm
-    from coursehelpers.authoring import course_root
-    from coursehelpers.launch import read_nb
+    from coursehelpers.author.build import course_root
+    from coursehelpers.author.launch import read_nb
     from coursehelpers.settings import device
     from coursehelpers.settings import profile as find_profile
     if save and clean: raise typer.BadParameter('--save stores the outputs of full notebooks only.')
@@ -177,7 +177,7 @@ def run(lessons:Annotated[list[str], typer.Argument(help='Numbers or names, such
 # %% ../nbs/tools/cli.ipynb #378ed20f
 def _tell(path, root, profile, timeout, save, bar):
     "Run one notebook and say how it went; 1 if it failed, else 0."
-    from coursehelpers.running import RunError
+    from coursehelpers.author.running import RunError
     try: bar.write(_run_one(path, root, profile, timeout, save, bar))
     except RunError as e:
         bar.write(str(e), file=sys.stderr)
@@ -193,7 +193,7 @@ def outcomes(nb:dict) -> dict: # a clean notebook that ran
 
 def _no_outcome(nb, name):
     "Why an exercise has no outcome: the error of its own cell, or of its check."
-    from coursehelpers.running import failed_cells
+    from coursehelpers.author.running import failed_cells
     ids = [c['id'] for c in nb['cells'] if c['source'].strip() == f'check({name})']
     near = {i for check_id in ids for i in (check_id, check_id.removesuffix('-check'))}
     errors = [trace.strip().splitlines()[-1] for cell, _, trace in failed_cells(nb) if cell in near]
@@ -203,7 +203,7 @@ def _no_outcome(nb, name):
 def _report(path, names, profile):
     "Run a clean notebook and return the outcome of each exercise in `names`."
     from coursehelpers.exercises import Outcome
-    from coursehelpers.running import run_notebook
+    from coursehelpers.author.running import run_notebook
     made = run_notebook(path, profile=profile, allow_errors=True, progress=True)
     found = outcomes(made)
     return [Outcome(name, *found.get(name) or _no_outcome(made, name)) for name in names]
@@ -218,7 +218,7 @@ def check(what:str = typer.Argument(None, help='A lesson (03) or an exercise (ms
     coursehelpers check 03
     coursehelpers check mse
     """
-    from coursehelpers.authoring import course_root
+    from coursehelpers.author.build import course_root
     from coursehelpers.exercises import exercises
     from coursehelpers.settings import profile as find_profile
     if profile: find_profile(profile)
@@ -255,8 +255,8 @@ def clean(check:bool = typer.Option(False, '--check', help='Change nothing; list
     coursehelpers clean
     coursehelpers clean --check      for continuous integration
     """
-    from coursehelpers.authoring import clean as write
-    from coursehelpers.authoring import course_root, differences
+    from coursehelpers.author.build import clean as write
+    from coursehelpers.author.build import course_root, differences
     root = course_root()
     if not check: return _changed(root, write(root, force))
     found = differences(root)
@@ -274,8 +274,8 @@ def _changed(root, paths):
 @app.command()
 def prepare(force:bool = typer.Option(False, '--force', help='Write over clean notebooks that someone has worked in.')):
     """Before a commit: refresh the heads of lessons, tidy the notebooks, export the modules, write what is generated."""
-    from coursehelpers.authoring import course_root, stale
-    from coursehelpers.authoring import prepare as make
+    from coursehelpers.author.build import course_root, stale
+    from coursehelpers.author.build import prepare as make
     root = course_root()
     _changed(root, make(root, force))
     found = stale(root)

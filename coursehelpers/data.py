@@ -14,16 +14,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .augment import Augment, centre, draw, on_cpu, on_device, resident, sent
-from .cache import OnDisk, cached, presize
-from .digits import digits, photo_digits
-from .files import DataError
-from .folders import folder
-from .pets import find_pets, pets
-from .pictures import Pictures, few, tell
+from .images.transforms import Augment, centre, draw, on_cpu, on_device, resident, sent
+from .images.cache import OnDisk, cached, presize
+from .images.digits import digits, photo_digits
+from .base.files import DataError
+from .images.folders import folder
+from .images.pets import find_pets, pets
+from .images.sets import Pictures, few, tell
 from .settings import device as best_device
 from .settings import profile
-from .tables import pydoc, titanic, titanic_kaggle, weather
+from .tables.passengers import pydoc, titanic, titanic_kaggle, weather
 
 # %% ../nbs/full/06_digits.ipynb #95a88099
 def generator(*numbers) -> torch.Generator: # whole numbers from 0

@@ -18,10 +18,10 @@ import pkgutil
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from types import FunctionType
 
-from .judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten, slips  # noqa: F401
+from .checks.judging import STATES, CheckFault, NotYet, Outcome, agree, agree_on, call, describe, is_stub, judge, shorten, slips  # noqa: F401
+from .base.files import shipped
 from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7
@@ -52,7 +52,7 @@ def exercise(name:str, # unique in the course: the name of the learner's functio
 # %% ../nbs/tools/exercises.ipynb #e3b4b13b
 def _static(name):
     "The JSON file `name` that belongs to the package, or {} while it does not exist."
-    path = Path(__file__).parent/'static'/name if '__file__' in globals() else Path('nowhere')
+    path = shipped(name)
     return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
 
 def exercises() -> dict:
@@ -70,7 +70,9 @@ def _load(lesson):
 def _load_all():
     "Import every checks module."
     with contextlib.suppress(ModuleNotFoundError):
-        for m in pkgutil.iter_modules(importlib.import_module('coursehelpers.checks').__path__): _load(m.name.removeprefix('lesson_'))
+        names = [m.name for m in pkgutil.iter_modules(importlib.import_module('coursehelpers.checks').__path__)]
+        for name in names:
+            if name.startswith('lesson_'): _load(name.removeprefix('lesson_'))
 
 # %% ../nbs/tools/exercises.ipynb #c6c83a03
 def _name(fn, name=None):

@@ -12,15 +12,15 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+
+from .base.files import shipped
 
 # %% ../nbs/tools/glossary.ipynb #74fb1abd
 @lru_cache
 def _entries():
     "The lines of glossary.json, in the order of the alphabet."
-    folder = Path(find_spec('coursehelpers').submodule_search_locations[0])/'static'
-    return sorted(json.loads((folder/'glossary.json').read_text(encoding='utf-8')), key=lambda entry: entry['term'].lower())
+    entries = json.loads(shipped('glossary.json').read_text(encoding='utf-8'))
+    return sorted(entries, key=lambda entry: entry['term'].lower())
 
 def glossary() -> list: # of dict(term, also, means, shown, lesson)
     "All the words of the course, in the order of the alphabet."

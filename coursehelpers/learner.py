@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from .checkpoints import CheckpointError, random_state, read, resume_run, run_plan, set_random_state, sweep, unlike, versions, write, write_run
+from .training.checkpoints import CheckpointError, random_state, read, resume_run, run_plan, set_random_state, sweep, unlike, versions, write, write_run
 from .data import Dls
-from .files import DataError
-from .lossplots import losses_figure, search_figure, show_again, smooth
+from .base.files import DataError
+from .training.lossplots import losses_figure, search_figure, show_again, smooth
 from .metrics import error_rate, metric_name
 from .plots import show
 

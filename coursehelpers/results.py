@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from .base.files import shipped
 from .settings import device as found_device
 from .settings import profile
 
@@ -128,7 +129,7 @@ def _verdict(mine, course):
 # %% ../nbs/tools/results.ipynb #1e3c49f7
 def stored() -> dict:
     "The course's own records: {name: Record}. `coursehelpers clean` gathers them from the full notebooks."
-    path = Path(__file__).parent/'static'/'results.json' if '__file__' in globals() else Path('nowhere')
+    path = shipped('results.json')
     found = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
     return {name: Record.of(values) for name, values in found.items()}
 

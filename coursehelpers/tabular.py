@@ -14,8 +14,8 @@ import torch
 from torch import relu, sigmoid
 
 from .curves import mse
-from .files import DataError
-from .tables import titanic
+from .base.files import DataError
+from .tables.passengers import titanic
 
 # %% ../nbs/full/05_titanic.ipynb #part
 def part(rows:pd.DataFrame, # any table

@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .augment import Augment
+from .images.transforms import Augment
 from .data import Dls, generator, imagenet_mean, imagenet_std, loaders
-from .digits import photo_digits
-from .exported import write_exported
-from .files import DataError
-from .frozen import choose_decay, features, fit_linear, folded, head_params, head_parts, plain_head, put_head, quick_body, quick_dtype
+from .images.digits import photo_digits
+from .deploy import write_exported
+from .base.files import DataError
+from .nets.frozen import choose_decay, features, fit_linear, folded, head_params, head_parts, plain_head, put_head, quick_body, quick_dtype
 from .learner import Learner
-from .pictures import Pictures
+from .images.sets import Pictures
 from .plots import COLOURS, figure, show
 from .settings import profile, seed_everything, settings
-from .weights import create
+from .nets.weights import create
 
 # %% ../nbs/full/09_pets.ipynb #4447aff9
 def show_pictures(x:Tensor, # uint8 (n, 3, height, width)

@@ -29,21 +29,21 @@ import timm
 import torch
 from scipy.stats import t as student_t
 
-from .catalogue import about
+from .nets.catalogue import about
 from .data import loaders
-from .files import DataError
-from .frozen import quick_body
+from .base.files import DataError
+from .nets.frozen import quick_body
 from .metrics import error_of_mean
-from .pets import find_pets, pets
-from .pictures import few
+from .images.pets import find_pets, pets
+from .images.sets import few
 from .plots import COLOURS, figure, show
 from .results import machine
 from .settings import device as best_device
 from .settings import profile, seed_everything
 from .vision import digit_weights, vision_learner
-from .weights import create, known_arch
-from .zooplots import COSTS, LOOKS, comparable, place_labels
-from .zoorows import Row, keep, my_file, read_rows, same_measurement, write_rows
+from .nets.weights import create, known_arch
+from .nets.costs import COSTS, LOOKS, comparable, place_labels
+from .nets.rows import Row, keep, my_file, read_rows, same_measurement, write_rows
 
 # %% ../nbs/full/10_best_models.ipynb #e43bb9f5
 def pareto(costs, # a list of n numbers, lower is better

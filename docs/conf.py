@@ -5,10 +5,10 @@ import shutil
 from itertools import groupby
 from pathlib import Path
 
+from coursehelpers.author.launch import read_nb
+from coursehelpers.author.variants import parse_cell
 from coursehelpers.glossary import UnknownTerm, glossary, term
-from coursehelpers.launch import read_nb
 from coursehelpers.settings import settings
-from coursehelpers.variants import parse_cell
 
 here = Path(__file__).parent
 pages = here/'lessons'

@@ -9,8 +9,8 @@ import torch
 from torchvision.transforms import v2 as T
 from torchvision.transforms.v2 import functional as TF
 
-from coursehelpers import augment
-from coursehelpers.augment import Augment, centre, draw, each, on_cpu, on_device, resident, sent
+from coursehelpers.images import transforms as augment
+from coursehelpers.images.transforms import Augment, centre, draw, each, on_cpu, on_device, resident, sent
 
 MEAN, STD = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])
 ZERO, ONE = torch.zeros(3), torch.ones(3)
@@ -105,7 +105,7 @@ def test_each_picture_gets_its_own_view():
 
 def test_the_number_of_cores_changes_nothing():
     "Bit for bit the same batch from one thread and from many."
-    code = ("import torch; from coursehelpers.augment import *; g = torch.Generator().manual_seed(3);"
+    code = ("import torch; from coursehelpers.images.transforms import *; g = torch.Generator().manual_seed(3);"
             "x = torch.randint(0, 255, (20, 3, 50, 50), dtype=torch.uint8, generator=g);"
             "xb = on_cpu(x, torch.arange(20), draw(Augment(light=.1), torch.ones(20), g), 32, torch.full((3,), .4), torch.full((3,), .2))[0];"
             "import hashlib; print(cores(), hashlib.sha256(xb.numpy().tobytes()).hexdigest())")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from coursehelpers import authoring, launch, running, variants
-from coursehelpers.authoring import AuthoringError, clean, clean_nb, differences, generated, prepare, solve, store
+from coursehelpers.author import build as authoring
+from coursehelpers.author import launch, running, variants
+from coursehelpers.author.build import AuthoringError, clean, clean_nb, differences, generated, prepare, solve, store
+from coursehelpers.author.running import RunError, run_nb, store_problems, tidy
+from coursehelpers.author.variants import course_problems, headings, make_stub, parse_cell, problems
 from coursehelpers.exercises import is_stub
-from coursehelpers.running import RunError, run_nb, store_problems, tidy
-from coursehelpers.variants import course_problems, headings, make_stub, parse_cell, problems
 
 ROOT = Path(__file__).parents[1]
 META = {'course': dict(lesson='07', needs='nothing', minutes_cpu=1, minutes_gpu=1), 'kernelspec': dict(name='python3', language='python', display_name='python3')}
@@ -240,11 +241,11 @@ def snapshot(root): return {p: p.read_bytes() for p in root.rglob('*') if p.is_f
 def test_prepare_twice_changes_nothing(tree):
     before = snapshot(tree)
     assert prepare(tree) == [] and snapshot(tree) == before and differences(tree) == []
-    assert {p.relative_to(tree).as_posix() for p in before} >= {'nbs/clean/07_x.ipynb', 'coursehelpers/seven.py', 'coursehelpers/static/exercises.json', 'coursehelpers/static/results.json'}
+    assert {p.relative_to(tree).as_posix() for p in before} >= {'nbs/clean/07_x.ipynb', 'coursehelpers/seven.py', 'coursehelpers/exercises.json', 'coursehelpers/results.json'}
 
 
 def test_static_files_and_readme(tree):
-    static = tree/'coursehelpers'/'static'
+    static = tree/'coursehelpers'
     twice = json.loads((static/'exercises.json').read_text())['twice']
     assert twice == dict(lesson='07', notebook='07_x.ipynb', stub='def twice(x): # any number\n    "Two times `x`."\n    ...', solution='def twice(x): # any number\n    "Two times `x`."\n    return 2*x')
     assert json.loads((static/'results.json').read_text()) == {'e': dict(name='e', values=[1, 2, 3, 4, 5], lesson='07')}
@@ -253,7 +254,7 @@ def test_static_files_and_readme(tree):
 
 
 def test_check_finds_a_changed_a_missing_and_an_extra_file(tree):
-    page, static = tree/'nbs'/'clean'/'07_x.ipynb', tree/'coursehelpers'/'static'/'exercises.json'
+    page, static = tree/'nbs'/'clean'/'07_x.ipynb', tree/'coursehelpers'/'exercises.json'
     page.write_text(page.read_text().replace('check(twice)', 'check(thrice)'))
     static.unlink()
     (tree/'nbs'/'clean'/'08_y.ipynb').write_text(json.dumps(nb()))
@@ -379,6 +380,6 @@ def test_a_large_notebook_is_not_stored(tmp_path):
 
 
 def test_variants_need_no_nbdev_to_be_imported():
-    script = 'import sys, coursehelpers.authoring, coursehelpers.cli, coursehelpers.exercises; print([m for m in ("nbdev", "fastcore", "torch", "nbformat", "IPython") if m in sys.modules])'
+    script = 'import sys, coursehelpers.author.build, coursehelpers.cli, coursehelpers.exercises; print([m for m in ("nbdev", "fastcore", "torch", "nbformat", "IPython") if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout.strip() == '[]'
     assert set(variants.DIRECTIVES) == {'default_exp', 'export', 'hide', 'gpu', 'exercise', 'record'}

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus
-from coursehelpers.widgets import build_relus, fit_by_hand, lr_explorer
+from coursehelpers.widgets.fit import build_relus, fit_by_hand, lr_explorer
 from tests.browser import cell, in_lab, kernel, module, need_browser, new_page, of, open_static, press, run_cell, static_page, stays_within, wait
 
 need_browser()
 
 CELLS = ['import json, torch\nfrom coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus\n'
-         'from coursehelpers.widgets import build_relus, fit_by_hand, lr_explorer\nx, y = noisy(mk_quad(3., 2., 1.))\nw = fit_by_hand(quad, x, y)\nw',
+         'from coursehelpers.widgets.fit import build_relus, fit_by_hand, lr_explorer\nx, y = noisy(mk_quad(3., 2., 1.))\nw = fit_by_hand(quad, x, y)\nw',
          'print(w.params)', 'r = build_relus(x, y, n=2)\nr', 'e = lr_explorer(quad, x, y)\ne']
 
 

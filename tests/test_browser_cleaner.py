@@ -8,16 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from coursehelpers.cleaner import Cleaner
-from coursehelpers.folders import folder
+from coursehelpers.images.folders import folder
+from coursehelpers.widgets.cleaner import Cleaner
 from tests.browser import cell, kernel, lab, need_browser, new_page, open_notebook, run_cell, static_page, wait, write_notebook
 
 need_browser()
 
 LABELS = ['birman', 'great pyrenees', 'great dane', 'pug', 'Ärmelhund']
 CODE = '''import torch
-from coursehelpers.cleaner import Cleaner, cleaned
-from coursehelpers.folders import folder
+from coursehelpers.widgets.cleaner import Cleaner, cleaned
+from coursehelpers.images.folders import folder
 p = folder('set')
 class Guess:
     dls = type('Dls', (), dict(pictures=p))()

@@ -5,12 +5,12 @@ import re
 import pytest
 import torch
 
-from coursehelpers.products import see_product
+from coursehelpers.widgets.products import see_product
 from tests.browser import cell, in_lab, kernel, module, need_browser, new_page, of, open_static, press, run_cell, static_page, stays_within, wait
 
 need_browser()
 
-CELLS = ['import json, torch\nfrom coursehelpers.products import see_product\nA, B = torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]])\nw = see_product(A, B)\nw',
+CELLS = ['import json, torch\nfrom coursehelpers.widgets.products import see_product\nA, B = torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]])\nw = see_product(A, B)\nw',
          'print(w.at, w.total)', 'e = see_product(torch.ones(2, 3), torch.ones(4, 2))\ne']
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 from coursehelpers.celsius import scale, thermometer, too_hot
-from coursehelpers.neuron import one_neuron, passes
+from coursehelpers.widgets.neuron import one_neuron, passes
 from tests.browser import cell, in_lab, kernel, need_browser, new_page, of, open_static, press, static_page, stays_within, wait
 
 need_browser()
 
-CELLS = ['import json, torch\nfrom coursehelpers.celsius import *\nfrom coursehelpers.curves import mse\nfrom coursehelpers.neuron import one_neuron\nc, f = thermometer()\n'
+CELLS = ['import json, torch\nfrom coursehelpers.celsius import *\nfrom coursehelpers.curves import mse\nfrom coursehelpers.widgets.neuron import one_neuron\nc, f = thermometer()\n'
          'n = one_neuron(c, f, w=1, lr=0.0001, at=5, w_range=(-1, 4))\nn',
          't, y = too_hot()\ns = one_neuron(scale(t), y, w=1, lr=1, squash=True)\ns']
 ORACLE = '''def oracle(n, squash=False):

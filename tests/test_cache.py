@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from coursehelpers import cache, reading
-from coursehelpers.augment import each
-from coursehelpers.cache import Damaged, OnDisk, Streamed, cache_size, cached, clear_cache
+from coursehelpers.base.files import DataError
 from coursehelpers.data import loaders
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
+from coursehelpers.images import cache, reading
+from coursehelpers.images.cache import Damaged, OnDisk, Streamed, cache_size, cached, clear_cache
+from coursehelpers.images.folders import folder
+from coursehelpers.images.transforms import each
 
 
 @pytest.fixture
@@ -228,9 +228,10 @@ def test_a_damaged_memory_of_hashes_only_costs_time(home, photos, reads):
 
 BUILD = '''
 import sys, time
-from coursehelpers import cache, reading
-from coursehelpers.folders import folder
-from coursehelpers.augment import each
+from coursehelpers.images import cache
+from coursehelpers.images import reading
+from coursehelpers.images.folders import folder
+from coursehelpers.images.transforms import each
 slow, reads = float(sys.argv[2]), []
 read = reading.read_picture
 cache.read_picture = lambda file, size: (reads.append(file), time.sleep(slow), read(file, size))[2]

@@ -8,11 +8,11 @@ import pytest
 import timm
 from timm.models._registry import _deprecated_models
 
-from coursehelpers import catalogue
-from coursehelpers.catalogue import about, family, former, made_from, make_catalogue, moved, nearest, nets, pretrained_on, published, source
-from coursehelpers.weights import known_arch
+from coursehelpers.nets import catalogue
+from coursehelpers.nets.catalogue import about, family, former, made_from, make_catalogue, moved, nearest, nets, pretrained_on, published, source
+from coursehelpers.nets.weights import known_arch
 
-FILE = Path(catalogue.__file__).parent/'static'/'catalogue.json'
+FILE = Path(catalogue.__file__).parent/'catalogue.json'
 ALIASES = json.loads(FILE.read_text())['aliases']
 PRETRAINED = set(timm.list_pretrained())
 same_timm = pytest.mark.skipif(timm.__version__ != made_from(), reason=f'another timm than the catalogue is of ({made_from()})')
@@ -22,7 +22,7 @@ def test_the_file_is_small(): assert FILE.stat().st_size < 60_000
 
 
 def test_needs_no_timm():
-    code = 'import coursehelpers.catalogue as c, sys; assert c.nets("levit") and c.moved("swsl_resnet18"); assert not {"timm", "torch"} & set(sys.modules)'
+    code = 'import coursehelpers.nets.catalogue as c, sys; assert c.nets("levit") and c.moved("swsl_resnet18"); assert not {"timm", "torch"} & set(sys.modules)'
     subprocess.run([sys.executable, '-c', code], check=True)
 
 

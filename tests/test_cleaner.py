@@ -17,15 +17,15 @@ from torch import nn
 from torch.nn import functional as F
 from traitlets import TraitError
 
-from coursehelpers import cleaner
-from coursehelpers.cache import cached
-from coursehelpers.cleaner import Cleaner, cleaned, correction_tables, write_correction
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, load, loaders
-from coursehelpers.digits import photo_digits
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
+from coursehelpers.images.cache import cached
+from coursehelpers.images.digits import photo_digits
+from coursehelpers.images.folders import folder
+from coursehelpers.images.sets import Pictures, few, take
 from coursehelpers.learner import Learner
-from coursehelpers.pictures import Pictures, few, take
+from coursehelpers.widgets import cleaner
+from coursehelpers.widgets.cleaner import Cleaner, cleaned, correction_tables, write_correction
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_written(home, progress, monkeypatch):
 
 WRITER = '''import sys
 from pathlib import Path
-from coursehelpers.cleaner import write_correction
+from coursehelpers.widgets.cleaner import write_correction
 print('ready', flush=True)
 sys.stdin.readline() # both begin together
 for i in range(40): write_correction(Path(sys.argv[1]), f'{sys.argv[2]}/{i}.jpg', 'cat', 'dog')'''

@@ -26,7 +26,7 @@ def quiet(monkeypatch, tmp_path):
 def here(tree, monkeypatch):  # noqa: F811
     "Stand in a small course; its exercise list is the package's."
     monkeypatch.chdir(tree/'nbs'/'full')
-    monkeypatch.setattr(exercises, 'exercises', lambda: json.loads((tree/'coursehelpers'/'static'/'exercises.json').read_text()))
+    monkeypatch.setattr(exercises, 'exercises', lambda: json.loads((tree/'coursehelpers'/'exercises.json').read_text()))
     return tree
 
 

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
-from coursehelpers.augment import Augment
-from coursehelpers.cache import OnDisk, Streamed
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, Loader, load, loaders
-from coursehelpers.digits import digits, photo_digits
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
-from coursehelpers.pictures import Pictures, few
+from coursehelpers.images.cache import OnDisk, Streamed
+from coursehelpers.images.digits import digits, photo_digits
+from coursehelpers.images.folders import folder
+from coursehelpers.images.sets import Pictures, few
+from coursehelpers.images.transforms import Augment
 
 ROOT = Path(__file__).parents[1]
 
@@ -190,7 +190,7 @@ def test_auto_takes_what_is_there(tmp_path, monkeypatch):
 
 def test_a_child_process_may_load_too(photos):
     "Threads do not survive a fork; the loader notices."
-    code = ("import os, sys; from coursehelpers.data import *; from coursehelpers.folders import folder;"
+    code = ("import os, sys; from coursehelpers.data import *; from coursehelpers.images.folders import folder;"
             "dls = loaders(folder(sys.argv[1]), 24, 6, 'cpu'); list(dls.train);"
             "pid = os.fork();\nif pid == 0: list(dls.train); os._exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))")
     done = subprocess.run([sys.executable, '-c', code, photos], capture_output=True, text=True, timeout=60, env={**os.environ, 'OMP_NUM_THREADS': '1'})

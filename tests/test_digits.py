@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from coursehelpers import digits as module
-from coursehelpers.digits import digits, photo_digits
+from coursehelpers.images import digits as module
+from coursehelpers.images.digits import digits, photo_digits
 
 
 def test_digits_are_those_of_scikit_learn():

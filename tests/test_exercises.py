@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from coursehelpers import exercises as ex
-from coursehelpers import judging
+from coursehelpers.author.launch import read_nb
+from coursehelpers.checks import judging
+from coursehelpers.checks.judging import is_stub, judge
 from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, exercise, expect_fail, hint, progress, prove, solution
-from coursehelpers.judging import is_stub, judge
-from coursehelpers.launch import read_nb
 
 ROOT = Path(__file__).parents[1]
 
@@ -301,7 +301,7 @@ def declared():
 def proofs():
     "Run every checks notebook in this process: {exercise: (right, wrong)} and the checkers each one registers."
     before, ex._proved, kept, found = ex._proved, {}, dict(ex._checkers), {}
-    for path in sorted((ROOT/'nbs/tools').glob('checks_*.ipynb')):
+    for path in sorted((ROOT/'nbs/tools/checks').glob('lesson_*.ipynb')):
         ex._checkers.clear()
         space = {'__name__': '__main__'}
         for source in code_cells(path): exec(compile(source, path.name, 'exec'), space)

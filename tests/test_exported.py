@@ -3,13 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from coursehelpers.checkpoints import CheckpointError
+from coursehelpers.base.files import DataError
 from coursehelpers.data import loaders
-from coursehelpers.exported import Exported
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
+from coursehelpers.deploy import Exported
+from coursehelpers.images.folders import folder
+from coursehelpers.nets.weights import create
+from coursehelpers.training.checkpoints import CheckpointError
 from coursehelpers.vision import vision_learner
-from coursehelpers.weights import create
 
 
 @pytest.fixture(scope='module')

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from coursehelpers import files
-from coursehelpers.files import DataError, fetch, whole
+from coursehelpers.base import files
+from coursehelpers.base.files import DataError, fetch, whole
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
 def test_a_writer_that_is_killed_leaves_what_was_there(tmp_path):
     "SIGKILL while the new file is half there: the old one is whole, and the next writer succeeds."
     (tmp_path/'a').write_text('old')
-    code = "import sys, time; from coursehelpers.files import whole\nwith whole(sys.argv[1]) as p: p.write_text('half'); print('there', flush=True); time.sleep(60)"
+    code = "import sys, time; from coursehelpers.base.files import whole\nwith whole(sys.argv[1]) as p: p.write_text('half'); print('there', flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, '-c', code, tmp_path/'a'], stdout=subprocess.PIPE)
     assert child.stdout.readline().strip() == b'there'
     child.send_signal(signal.SIGKILL)

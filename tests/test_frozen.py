@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.frozen import choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
-from coursehelpers.weights import create
+from coursehelpers.nets.frozen import choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
+from coursehelpers.nets.weights import create
 
 from .test_vision import TINY, small_dls
 

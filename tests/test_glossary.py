@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from coursehelpers.author.launch import read_nb
 from coursehelpers.glossary import UnknownTerm, _key, glossary, term, terms
-from coursehelpers.launch import read_nb
 
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name[:2]: path for path in sorted((ROOT/'nbs/full').glob('*.ipynb'))}
@@ -40,7 +40,7 @@ def test_no_word_stands_twice():
 
 def test_the_file_is_in_the_order_of_the_alphabet():
     import json
-    stored = [entry['term'] for entry in json.loads((ROOT/'coursehelpers/static/glossary.json').read_text())]
+    stored = [entry['term'] for entry in json.loads((ROOT/'coursehelpers/glossary.json').read_text())]
     assert stored == sorted(stored, key=str.lower)
 
 
@@ -50,7 +50,7 @@ def test_every_name_met_is_in_the_glossary(number):
     for name in names_met(LESSONS[number]):
         try: term(name)
         except UnknownTerm: missing.append(name)
-    assert not missing, f'add to coursehelpers/static/glossary.json: {missing}'
+    assert not missing, f'add to coursehelpers/glossary.json: {missing}'
 
 
 def test_names_are_met_somewhere():

@@ -8,11 +8,11 @@ from torch import nn
 
 from bench import gpu
 from coursehelpers import learner
-from coursehelpers.augment import Augment
-from coursehelpers.checkpoints import read
 from coursehelpers.data import Dls, loaders, photo_digits
+from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Learner
-from coursehelpers.weights import create
+from coursehelpers.nets.weights import create
+from coursehelpers.training.checkpoints import read
 
 
 def net():

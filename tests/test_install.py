@@ -38,9 +38,10 @@ def test_the_wheel_is_whole(wheel):
     "Settings, widgets' JavaScript, exercises and results travel with it."
     import zipfile
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {'coursehelpers/settings.ini', 'coursehelpers/static/exercises.json', 'coursehelpers/static/results.json'} <= names
-    static = {f'coursehelpers/static/{p.name}' for p in (ROOT/'coursehelpers/static').iterdir() if p.is_file()}
-    assert static <= names
+    assert {'coursehelpers/settings.ini', 'coursehelpers/exercises.json', 'coursehelpers/results.json'} <= names
+    kinds = {'.js', '.css', '.json', '.xlsx'}
+    shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT/'coursehelpers').rglob('*') if p.suffix in kinds}
+    assert shipped and shipped <= names
 
 
 def test_the_wheel_alone_finds_its_settings(wheel, tmp_path):

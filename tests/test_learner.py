@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from coursehelpers import learner
-from coursehelpers.checkpoints import CheckpointError, read, write
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, Loader, loaders, photo_digits
-from coursehelpers.files import DataError
 from coursehelpers.learner import Callback, Clip, EarlyStop, Learner, NonFiniteLoss, Track
 from coursehelpers.metrics import error_rate
+from coursehelpers.training.checkpoints import CheckpointError, read, write
 
 
 def tiny(out=10):

@@ -8,8 +8,8 @@ import matplotlib
 import pytest
 import torch
 
+from coursehelpers.author.launch import read_nb
 from coursehelpers.glossary import term
-from coursehelpers.launch import read_nb
 from coursehelpers.metrics import error_rate
 from tests.test_sections import sections
 
@@ -85,7 +85,7 @@ def test_no_link_leads_to_a_lesson_that_is_not_there():
 
 def test_the_stored_story_is_told_by_its_numbers():
     "Five seeds each; three epochs of transfer are better than 250 from scratch by far more than the spread, in a fraction of the time."
-    from coursehelpers.variants import records_in
+    from coursehelpers.author.variants import records_in
     found = {name: r for c in read_nb(PATH)['cells'] for name, r in records_in(c).items()}
     short, long = found['transfer_three_epochs'], found['scratch_250_epochs']
     assert len(short['values']) == len(long['values']) == 5 and short['data'] == long['data'] == 'photo_digits'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coursehelpers.launch import read_nb
+from coursehelpers.author.launch import read_nb
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path, monkeypatch
     shutil.copy(ROOT/'settings.ini', tmp_path)
     shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', tmp_path)
     cells = read_nb(tmp_path/'03_quadratic.ipynb')['cells']
-    solutions = json.loads((ROOT/'coursehelpers/static/exercises.json').read_text())
+    solutions = json.loads((ROOT/'coursehelpers/exercises.json').read_text())
     with browser.lab(tmp_path) as base, browser.chromium() as chromium:
         page = browser.new_page(chromium)
         browser.open_notebook(page, base, '03_quadratic.ipynb')

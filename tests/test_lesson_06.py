@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from coursehelpers.data import Batches, Loader, Views, loaders
-from coursehelpers.digits import digits
+from coursehelpers.images.digits import digits
 
 ROWS = torch.arange(100)
 

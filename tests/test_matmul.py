@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from coursehelpers import matmul, products
+from coursehelpers import matmul
 from coursehelpers.matmul import broadcast_rule, broadcast_shape, matmul_cells, matmul_grads, matmul_lists, matmul_loops, matmul_rows, product_shape, steps
-from coursehelpers.products import see_product
+from coursehelpers.widgets import products
+from coursehelpers.widgets.products import see_product
 
 SMALL = [s for n in range(4) for s in product((0, 1, 2, 3), repeat=n)] # 85 shapes of up to three axes
 MATRICES = list(product((1, 2, 3, 5), repeat=3))

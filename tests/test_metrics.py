@@ -25,7 +25,7 @@ from coursehelpers.metrics import (
     shared_groups,
     telltales,
 )
-from coursehelpers.tables import titanic, weather
+from coursehelpers.tables.passengers import titanic, weather
 
 SEEDS = range(5)
 

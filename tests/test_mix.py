@@ -7,12 +7,12 @@ import torch
 from timm.data import Mixup
 from torch import nn
 
-from coursehelpers.augment import Augment
-from coursehelpers.checkpoints import read
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, loaders, photo_digits
-from coursehelpers.files import DataError
+from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Callback, Learner
-from coursehelpers.mix import Mix
+from coursehelpers.training.checkpoints import read
+from coursehelpers.training.mixup import Mix
 
 
 def batch(n=6, labels=4):

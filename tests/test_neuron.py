@@ -24,7 +24,7 @@ from coursehelpers.celsius import (
     walk_down,
 )
 from coursehelpers.curves import mse
-from coursehelpers.neuron import one_neuron, passes
+from coursehelpers.widgets.neuron import one_neuron, passes
 
 C, F = thermometer()
 

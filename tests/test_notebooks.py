@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from coursehelpers import running
-from coursehelpers.authoring import solve
+from coursehelpers.author import running
+from coursehelpers.author.build import solve
+from coursehelpers.author.launch import read_nb
+from coursehelpers.author.running import failed_cells
+from coursehelpers.author.variants import records_in
 from coursehelpers.cli import outcomes
-from coursehelpers.launch import read_nb
-from coursehelpers.running import failed_cells
-from coursehelpers.variants import records_in
 
 run_nb, run_notebook = (partial(f, timeout=300) for f in (running.run_nb, running.run_notebook)) # seconds a cell may take
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT.parent/'shared/data'
-names = lambda folder: sorted(p.name for p in (ROOT/'nbs'/folder).glob('*.ipynb'))
+names = lambda folder: sorted(p.relative_to(ROOT/'nbs'/folder).as_posix() for p in (ROOT/'nbs'/folder).rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
 
 
 @pytest.fixture(autouse=True)

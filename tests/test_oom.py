@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.augment import Augment
-from coursehelpers.checkpoints import read
 from coursehelpers.data import Dls, Loader, loaders, photo_digits
+from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Callback, Learner
+from coursehelpers.training.checkpoints import read
 
 WORDS = 'CUDA out of memory. Tried to allocate 20.00 MiB.'
 

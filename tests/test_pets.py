@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from coursehelpers import files
+from coursehelpers.base import files
+from coursehelpers.base.files import DataError
 from coursehelpers.data import load
-from coursehelpers.files import DataError
-from coursehelpers.pets import pets
+from coursehelpers.images.pets import pets
 
 from .test_files import server  # noqa: F401, a fixture
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from coursehelpers.cache import cached
+from coursehelpers.base.files import DataError
 from coursehelpers.data import load
-from coursehelpers.files import DataError
-from coursehelpers.folders import folder
-from coursehelpers.pictures import Pictures, by_group, few, stratified, take, tell
-from coursehelpers.reading import read_header, read_picture
+from coursehelpers.images.cache import cached
+from coursehelpers.images.folders import folder
+from coursehelpers.images.reading import read_header, read_picture
+from coursehelpers.images.sets import Pictures, by_group, few, stratified, take, tell
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
 
@@ -216,7 +216,7 @@ def test_what_a_new_installation_may_read_is_tried_again(shelf, monkeypatch, tmp
     monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path))
     assert 'a.heic' not in [f.name for f in cached(folder(shelf), 32).files]
     (shelf/'odd'/'a.heic').read_bytes()
-    monkeypatch.setattr('coursehelpers.cache.read_picture', lambda file, size: (np.zeros((size, size, 3), np.uint8), 1., None))
+    monkeypatch.setattr('coursehelpers.images.cache.read_picture', lambda file, size: (np.zeros((size, size, 3), np.uint8), 1., None))
     assert {'a.heic', 'phone2.jpg'} <= {f.name for f in cached(folder(shelf), 32).files} and 'cut.jpg' not in [f.name for f in cached(folder(shelf), 32).files]
 
 

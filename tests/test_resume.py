@@ -17,10 +17,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from coursehelpers import checkpoints
-from coursehelpers.checkpoints import CheckpointError, read
 from coursehelpers.data import Dls, Loader, loaders, photo_digits
 from coursehelpers.learner import Callback, EarlyStop, Learner, NonFiniteLoss
+from coursehelpers.training import checkpoints
+from coursehelpers.training.checkpoints import CheckpointError, read
 
 KILLS = int(os.environ.get('COURSE_KILLS', 3)) # random moments at which a process is killed
 

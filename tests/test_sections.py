@@ -4,8 +4,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from coursehelpers.launch import read_nb
-from coursehelpers.variants import headings
+from coursehelpers.author.launch import read_nb
+from coursehelpers.author.variants import headings
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,10 +14,10 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.formula.translate import Translator
 from openpyxl.utils import get_column_letter as column
 
-from coursehelpers import workbooks
-from coursehelpers.files import DataError
-from coursehelpers.spreadsheet import packaged, read_twin, write_twin
-from coursehelpers.workbooks import recalculate
+from coursehelpers.base.files import DataError
+from coursehelpers.tables import workbooks
+from coursehelpers.tables.twin import packaged, read_twin, write_twin
+from coursehelpers.tables.workbooks import recalculate
 
 KNOWN = {'SUM', 'SUMSQ', 'SUMPRODUCT', 'SUMXMY2', 'EXP', 'MAX', 'MIN', 'AVERAGE', 'COUNT'} # in LibreOffice 7.4, Google Sheets and Excel alike
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
-from coursehelpers import tables
-from coursehelpers.files import DataError
-from coursehelpers.tables import best_forecast, kaggle_columns, made_up, passengers, pydoc, titanic, titanic_kaggle, weather
+from coursehelpers.base.files import DataError
+from coursehelpers.tables import passengers as tables
+from coursehelpers.tables.passengers import best_forecast, kaggle_columns, made_up, passengers, pydoc, titanic, titanic_kaggle, weather
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from coursehelpers.base.files import DataError
 from coursehelpers.curves import mse
 from coursehelpers.data import Dls
-from coursehelpers.files import DataError
 from coursehelpers.learner import Learner
 from coursehelpers.metrics import check_leaks, moved_by_valid
-from coursehelpers.tables import kaggle_columns, made_up, titanic
+from coursehelpers.tables.passengers import kaggle_columns, made_up, titanic
 from coursehelpers.tabular import (
     Features,
     apart,

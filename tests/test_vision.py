@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from coursehelpers import frozen, vision
+from coursehelpers import vision
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, loaders
-from coursehelpers.digits import photo_digits
-from coursehelpers.files import DataError
-from coursehelpers.frozen import features, head_parts
+from coursehelpers.images.digits import photo_digits
+from coursehelpers.images.pets import pets
+from coursehelpers.images.sets import few
 from coursehelpers.metrics import error_rate
-from coursehelpers.pets import pets
-from coursehelpers.pictures import few
+from coursehelpers.nets import frozen
+from coursehelpers.nets.frozen import features, head_parts
+from coursehelpers.nets.weights import create
 from coursehelpers.vision import (
     confusion_matrix,
     digit_weights,
@@ -23,7 +25,6 @@ from coursehelpers.vision import (
     top_losses,
     vision_learner,
 )
-from coursehelpers.weights import create
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
 needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='the real photographs (../shared/data) are not here')
@@ -187,7 +188,7 @@ def test_a_net_for_one_size_gets_that_size(capsys):
 
 
 def test_grey_pictures_are_seen_in_three_channels():
-    from coursehelpers.digits import digits
+    from coursehelpers.images.digits import digits
     learn = vision_learner(loaders(few(digits(), 5, 40), 32, 16, 'cpu'), TINY, None)
     learn.fine_tune(0, quiet=True)
     xb = learn.dls.valid.batch(0, 0)[0]

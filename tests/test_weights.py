@@ -6,10 +6,10 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from coursehelpers import weights
-from coursehelpers.catalogue import made_from
-from coursehelpers.files import DataError
-from coursehelpers.weights import check_fit, create, find_weights, known_arch
+from coursehelpers.base.files import DataError
+from coursehelpers.nets import weights
+from coursehelpers.nets.catalogue import made_from
+from coursehelpers.nets.weights import check_fit, create, find_weights, known_arch
 
 from .test_files import server  # noqa: F401, a fixture
 

@@ -10,8 +10,8 @@ from PIL import Image
 from traitlets import TraitError
 
 from coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus
-from coursehelpers.portable import Portable
-from coursehelpers.widgets import build_relus, fit_by_hand, linear_basis, lr_explorer
+from coursehelpers.widgets.fit import build_relus, fit_by_hand, linear_basis, lr_explorer
+from coursehelpers.widgets.portable import Portable
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from coursehelpers import zoo
-from coursehelpers.catalogue import about
-from coursehelpers.digits import photo_digits
-from coursehelpers.files import DataError
+from coursehelpers.base.files import DataError
+from coursehelpers.images.digits import photo_digits
+from coursehelpers.images.sets import few
 from coursehelpers.metrics import error_rate, paired
-from coursehelpers.pictures import few
+from coursehelpers.nets.catalogue import about
+from coursehelpers.nets.costs import LOOKS, comparable, place_labels
+from coursehelpers.nets.rows import Row, best_each, keep, my_file, read_rows, results, shipped_folder, speeds
 from coursehelpers.plots import figure
 from coursehelpers.zoo import (
     Comparison,
@@ -26,8 +28,6 @@ from coursehelpers.zoo import (
     throughput,
     wrong_of,
 )
-from coursehelpers.zooplots import LOOKS, comparable, place_labels
-from coursehelpers.zoorows import Row, best_each, keep, my_file, read_rows, results, shipped_folder, speeds
 
 matplotlib.use('agg')
 SHIPPED = shipped_folder()/'zoo.json'

@@ -1,0 +1,1 @@
+"Is the answer right? Judging, and one module of checkers a lesson."

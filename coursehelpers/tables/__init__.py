@@ -1,0 +1,1 @@
+"Data in rows: passengers, weather, words, and workbooks of formulas."
