@@ -282,7 +282,7 @@ _shipped = ('levit_128s levit_128 levit_192 levit_256 convnext_atto convnext_fem
             'mobilenetv4_conv_small mobilenetv4_conv_medium mobileone_s1 efficientnet_b0 swin_tiny_patch4_window7_224 regnety_016 regnety_032').split()
 _on_pets = [(name, size) for name in ('mobilenetv2_035.tm_backbone', 'mobilenetv1_100.tf_qat8_in1k', 'mobilenetv2_100.tf_ptq8_in1k') for size in (96, 160)]
 
-def remeasure(file, # static/zoo.json of a checkout
+def remeasure(file, # nets/measured.json of a checkout
               seconds:float=3., # for each net's speed
               archs=tuple(_shipped)): # whose speed to measure
     "Measure everything the course ships, on this machine, and write it. Errors on the pets are kept as they are where the pets are not here."

@@ -30,7 +30,7 @@ from coursehelpers.zoo import (
 )
 
 matplotlib.use('agg')
-SHIPPED = shipped_folder()/'zoo.json'
+SHIPPED = shipped_folder()/'measured.json'
 
 
 @pytest.fixture(autouse=True)

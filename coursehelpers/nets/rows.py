@@ -125,7 +125,7 @@ def speeds() -> list:
 
 def _stored():
     "The course's rows and yours."
-    return [*read_rows(shipped_folder()/'zoo.json'), *(replace(r, mine=True) for r in read_rows(my_file()))]
+    return [*read_rows(shipped_folder()/'measured.json'), *(replace(r, mine=True) for r in read_rows(my_file()))]
 
 def _from_elsewhere():
     "A row for each published error and each machine on which the net's speed is known."
