@@ -1,10 +1,12 @@
 PYTHON ?= python3
 bin = .venv/bin
+pytest = $(bin)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: lab test prepare run bench site
+.PHONY: lab test test-all prepare run bench site
 
 lab: .venv/lab.ok; $(bin)/coursehelpers lab
-test: .venv/dev.ok; sh tests/programs.sh && $(bin)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+test: .venv/dev.ok; sh tests/programs.sh && $(pytest) -m 'not long' $(ARGS)
+test-all: .venv/dev.ok; sh tests/programs.sh && $(pytest) $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
 bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)

@@ -1,14 +1,36 @@
-"What tests share: a cache of the run's own, an empty data root, and a day without a network."
+"What tests share: a cache of the run's own, an empty data root, a day without a network, one browser a worker."
 import os
 import socket
 
 import pytest
 
-if os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1') != '1': # processes side by side get a thread each, their kernels too: with more they wait for one another
+if os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1') != '1':
+    # processes side by side get a thread each, their kernels too: with more they wait for one another
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import coursehelpers  # noqa: F401, before torch: threads of several processes at once then do not wait by spinning
 from tests.browser import chromium, new_page
+
+SLOWEST_FIRST = ('browser', 'test_notebooks', 'test_sections', 'office', 'site')
+
+
+def group(item):
+    "The tests that share what is slow to build: those of one file, unless a mark says otherwise. One worker runs them."
+    mark = item.get_closest_marker('xdist_group')
+    return mark.args[0] if mark else item.path.stem
+
+
+def rank(item):
+    "Its place in the run: what takes long goes first, so that no worker is left with it at the end."
+    return next((i for i, name in enumerate(SLOWEST_FIRST) if group(item).startswith(name)), len(SLOWEST_FIRST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    "Group the tests for xdist, the slowest groups first."
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -19,10 +41,11 @@ def own_cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def browser():
     "A headless Chromium."
-    with chromium() as b: yield b
+    with chromium() as b:
+        yield b
 
 
 @pytest.fixture(scope='module')
@@ -45,6 +68,7 @@ def root(tmp_path, monkeypatch):
 @pytest.fixture
 def no_network(monkeypatch):
     "No name resolves and no connection opens."
-    def closed(*args, **kwargs): raise OSError('network is unreachable')
+    def closed(*args, **kwargs):
+        raise OSError('network is unreachable')
     monkeypatch.setattr(socket, 'getaddrinfo', closed)
     monkeypatch.setattr(socket.socket, 'connect', closed)

@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FREEZE = ROOT.parent/'shared/peers/colab-pip-freeze.txt'
-canonical = lambda name: re.sub(r'[-_.]+', '-', name).lower()
+
+
+def canonical(name): return re.sub(r'[-_.]+', '-', name).lower()
 
 
 @pytest.fixture(scope='module')
@@ -49,12 +51,14 @@ def test_the_wheel_alone_finds_its_settings(wheel, tmp_path):
     subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', tmp_path/'site', wheel], check=True, capture_output=True)
     code = 'from coursehelpers.settings import settings as s; import coursehelpers as c; print(c.__file__); print(s().course.repo, s().data.root)'
     (tmp_path/'here').mkdir()
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path/'here', env={'PYTHONPATH': str(tmp_path/'site'), 'PATH': '/usr/bin:/bin'}, capture_output=True, text=True)
+    env = {'PYTHONPATH': str(tmp_path/'site'), 'PATH': '/usr/bin:/bin'}
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path/'here', env=env, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert lines[0].startswith(str(tmp_path)), done.stderr
     assert lines[1] == f'coursehelpers/coursehelpers {tmp_path/"here/data"}'
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FREEZE.exists(), reason="Colab's published versions are not beside this checkout")
 def test_resolves_under_colabs_versions(tmp_path):
     "On Python 3.13 with Colab's freeze as constraints: what Colab has keeps its version, and nothing is missing there."
@@ -64,11 +68,14 @@ def test_resolves_under_colabs_versions(tmp_path):
     (tmp_path/'constraints.txt').write_text('\n'.join(f'{n}=={v}' for n, v in ours.items()))
     found = resolve('3.13', tmp_path/'constraints.txt')
     assert {n: v for n, v in found.items() if n in ours} == {n: v for n, v in ours.items() if n in found}
-    # IPython 7.34 names jedi, and Colab leaves it out on purpose: adding it changes nothing. torchmetrics is small and brings one helper of its own
-    missing = {n for n in found if n not in freeze and not n.startswith(('nvidia', 'cuda', 'triton'))} - {'jedi', 'torchmetrics', 'lightning-utilities'}
+    # IPython 7.34 names jedi, and Colab leaves it out on purpose: adding it changes nothing.
+    # torchmetrics is small and brings one helper of its own
+    expected = {'jedi', 'torchmetrics', 'lightning-utilities'}
+    missing = {n for n in found if n not in freeze and not n.startswith(('nvidia', 'cuda', 'triton'))} - expected
     assert not missing, f'Colab would have to add {missing}'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
 def test_resolves_under_our_own_constraints(python):
     pins = dict(pin(line) for line in (ROOT/'constraints.txt').read_text().splitlines())
@@ -78,4 +85,5 @@ def test_resolves_under_our_own_constraints(python):
 
 
 def test_constraints_are_plain_pins():
-    for line in (ROOT/'constraints.txt').read_text().splitlines(): assert re.fullmatch(r'[a-z0-9-]+==[0-9.]+', line), line
+    for line in (ROOT/'constraints.txt').read_text().splitlines():
+        assert re.fullmatch(r'[a-z0-9-]+==[0-9.]+', line), line

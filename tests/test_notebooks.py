@@ -1,8 +1,10 @@
-"Every notebook in a real kernel: tools, full, clean with the solutions put back, clean untouched."
+"""Every notebook runs. By default the clean lessons, with the solutions put back, each in a real kernel, and the tools in this process.
+In the long tier the full lessons and the clean ones untouched run too, and the tools in real kernels."""
 from functools import partial
 from pathlib import Path
 
 import pytest
+from nbdev.test import test_nb as run_here
 
 from coursehelpers.author import running
 from coursehelpers.author.build import solve
@@ -14,7 +16,21 @@ from coursehelpers.cli import outcomes
 run_nb, run_notebook = (partial(f, timeout=300) for f in (running.run_nb, running.run_notebook)) # seconds a cell may take
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT.parent/'shared/data'
-names = lambda folder: sorted(p.relative_to(ROOT/'nbs'/folder).as_posix() for p in (ROOT/'nbs'/folder).rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+
+
+def names(folder):
+    "The notebooks below nbs/folder, as paths below it."
+    below = ROOT/'nbs'/folder
+    found = [p.relative_to(below) for p in below.rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts]
+    return sorted(p.as_posix() for p in found)
+
+
+def alone(folder):
+    "The notebooks of a folder as parameters; each may run on any worker."
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f'test_notebooks {folder} {name}')) for name in names(folder)]
+
+
+TOOLS = [name for name in names('tools') if not name.startswith('checks/lesson_')] # those are proved in test_exercises
 
 
 @pytest.fixture(autouse=True)
@@ -29,25 +45,34 @@ def statuses(nb):
     return {name: status for name, (status, _) in outcomes(nb).items()}
 
 
-@pytest.mark.parametrize('name', names('tools'))
-def test_tools(name): run_notebook(ROOT/'nbs/tools'/name)
+@pytest.mark.parametrize('name', TOOLS)
+def test_tools(name):
+    passed, _ = run_here(ROOT/'nbs/tools'/name)
+    assert passed, f'{name}: the cell and its traceback are above'
 
 
-@pytest.mark.parametrize('name', names('full'))
+@pytest.mark.long
+@pytest.mark.parametrize('name', alone('tools'))
+def test_tools_in_a_kernel(name): run_notebook(ROOT/'nbs/tools'/name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('name', alone('full'))
 def test_full(name): run_notebook(ROOT/'nbs/full'/name)
 
 
 def test_each_full_has_a_clean(): assert names('full') == names('clean')
 
 
-@pytest.mark.parametrize('name', names('clean'))
+@pytest.mark.parametrize('name', alone('clean'))
 def test_clean_with_the_solutions_put_back(name):
     clean, full = (read_nb(ROOT/'nbs'/folder/name) for folder in ('clean', 'full'))
     found = statuses(run_nb(solve(clean, full), ROOT/'nbs/clean', name))
     assert found and set(found.values()) == {'correct'}, found
 
 
-@pytest.mark.parametrize('name', names('clean'))
+@pytest.mark.long
+@pytest.mark.parametrize('name', alone('clean'))
 def test_clean_untouched(name):
     "Nothing breaks before the first exercise, and every check says: not attempted."
     done = run_notebook(ROOT/'nbs/clean'/name, allow_errors=True)
@@ -59,6 +84,7 @@ def test_clean_untouched(name):
     assert not broken, broken
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not (PHOTOS/'pets224').is_dir(), reason='the real photographs (../shared/data) are not beside this checkout')
 def test_lesson_09_on_real_photographs(monkeypatch):
     "The same cells, unchanged, fine-tune on the pets when they are there."

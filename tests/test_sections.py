@@ -14,8 +14,11 @@ def sections(path):
     "(the code of the imports, {heading: the code below it}) of a full lesson."
     imports, found, name = [], {}, None
     for cell in read_nb(path)['cells']:
-        if cell['cell_type'] == 'markdown': name = next((h for h in reversed(headings(cell['source']).splitlines()) if h.startswith('## ')), name)
-        elif cell['id'] != 'setup': (imports if name is None else found.setdefault(name, [])).append(cell['source'])
+        if cell['cell_type'] == 'markdown':
+            below = [h for h in headings(cell['source']).splitlines() if h.startswith('## ')]
+            name = below[-1] if below else name
+        elif cell['id'] != 'setup':
+            (imports if name is None else found.setdefault(name, [])).append(cell['source'])
     return '\n'.join(imports), found
 
 
@@ -23,6 +26,7 @@ LESSONS = sorted((ROOT/'nbs/full').glob('*.ipynb'))
 ENTRIES = [(path, heading) for path in LESSONS for heading in sections(path)[1]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('path, heading', ENTRIES, ids=[f'{p.stem}: {h[3:]}' for p, h in ENTRIES])
 def test_section_stands_alone(path, heading, monkeypatch, tmp_path):
     matplotlib.use('agg')
@@ -32,4 +36,5 @@ def test_section_stands_alone(path, heading, monkeypatch, tmp_path):
     imports, found = sections(path)
     space = {'__name__': 'lesson'}
     exec(imports, space)
-    for source in found[heading]: exec(source, space)
+    for source in found[heading]:
+        exec(source, space)

@@ -15,6 +15,9 @@ from tests import browser
 ROOT = Path(__file__).parents[1]
 
 
+pytestmark = pytest.mark.xdist_group('site')
+
+
 class Quiet(SimpleHTTPRequestHandler):
     "Serves a folder and says nothing."
     def log_message(self, *args): pass
@@ -24,7 +27,8 @@ class Quiet(SimpleHTTPRequestHandler):
 def site(tmp_path_factory):
     "The address of the built site."
     folder = tmp_path_factory.mktemp('site')
-    done = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '-d', folder/'trees', ROOT/'docs', folder/'html'], capture_output=True, text=True)
+    command = [sys.executable, '-m', 'sphinx', '-q', '-W', '-d', folder/'trees', ROOT/'docs', folder/'html']
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=folder/'html')) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

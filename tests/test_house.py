@@ -1,0 +1,96 @@
+"The house rules for code, read from the syntax tree: what a linter's standard rules do not say."
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = [p for folder in ('coursehelpers', 'tests', 'bench', 'scripts', 'docs') for p in sorted((ROOT/folder).rglob('*.py'))
+        if p.name != '_modidx.py' and '_build' not in p.parts]
+MODULES = [p for p in CODE if p.is_relative_to(ROOT/'coursehelpers')]
+PAGES = sorted((ROOT/'coursehelpers').rglob('*.js')) + sorted((ROOT/'coursehelpers').rglob('*.css'))
+# only moved, and rewritten by a later lesson: nothing here is polished before that
+EXEMPT = {
+    'coursehelpers/data.py': "lesson 06's pipeline becomes a lesson of its own",
+    'coursehelpers/tables/twin.py': "rebuilt with lesson 05's spreadsheet",
+    'scripts/write_twin.py': "rebuilt with lesson 05's spreadsheet",
+}
+FORKS = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.BoolOp, ast.comprehension, ast.With)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def name_of(path): return path.relative_to(ROOT).as_posix()
+
+
+def parameters(paths): return [pytest.param(p, id=name_of(p)) for p in paths if name_of(p) not in EXEMPT]
+
+
+def complexity(function):
+    "One, and one more for each fork: branches, loops, conditions, clauses of a comprehension."
+    return 1 + sum(isinstance(node, FORKS) for node in ast.walk(function))
+
+
+def folded(node, lines):
+    "Is a block written on the line of its head? A short `if` may be."
+    if isinstance(node, (ast.For, ast.While, ast.With, ast.Try)):
+        return node.body[0].lineno == node.lineno
+    if isinstance(node, ast.If):
+        return node.body[0].lineno == node.lineno and len(lines[node.lineno - 1]) > 88
+    return False
+
+
+@pytest.mark.parametrize('path', parameters(CODE))
+def test_one_thought_a_line_and_few_forks(path):
+    text = path.read_text(encoding='utf-8')
+    lines, nodes = text.splitlines(), list(ast.walk(ast.parse(text)))
+    dense = [f'{node.name} has {complexity(node)}' for node in nodes if isinstance(node, FUNCTIONS) and complexity(node) > 10]
+    assert not dense, f'more than ten ways through a function: {dense}'
+    assert not [node.lineno for node in nodes if folded(node, lines)], 'blocks folded into one line'
+
+
+@pytest.mark.parametrize('path', parameters(PAGES))
+def test_pages_keep_the_width(path):
+    wide = [i for i, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1) if len(line) > 120]
+    assert not wide, f'lines over 120 columns: {wide}'
+
+
+def public(tree):
+    "(name, function, docstrings) of a module's public functions and methods; a class speaks for its constructor."
+    for node in tree.body:
+        if isinstance(node, FUNCTIONS) and not node.name.startswith('_'):
+            yield node.name, node, ast.get_docstring(node) or ''
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+            about = ast.get_docstring(node) or ''
+            for method in node.body:
+                if isinstance(method, FUNCTIONS) and (method.name == '__init__' or not method.name.startswith('_')):
+                    yield f'{node.name}.{method.name}', method, f'{about} {ast.get_docstring(method) or ""}'
+
+
+def arguments(function): return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def raised(function):
+    "The names of the errors that a function's own lines raise."
+    for node in ast.walk(function):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            name = error.attr if isinstance(error, ast.Attribute) else getattr(error, 'id', '')
+            if name[:1].isupper():
+                yield name
+
+
+@pytest.mark.parametrize('path', parameters(MODULES))
+def test_arguments_are_typed_or_explained_and_errors_are_named(path):
+    text = path.read_text(encoding='utf-8')
+    lines = text.splitlines()
+    for name, function, doc in public(ast.parse(text)):
+        bare = [a.arg for a in arguments(function) if a.annotation is None and a.arg not in ('self', 'cls')
+                and '#' not in lines[a.lineno - 1][a.col_offset:]]
+        assert not bare, f'{name}: {bare} neither typed nor explained by a comment on the line'
+        silent = set(raised(function)) - set(re.findall(r'\w+', doc))
+        assert not silent, f'{name} raises {silent}, and its docstring does not say so'
+
+
+def test_exemptions_are_still_needed():
+    assert all((ROOT/name).exists() for name in EXEMPT), 'one of them is gone: take it off the list'
