@@ -1,10 +1,13 @@
-"""The same training three ways: this course, a plain torch + torchvision loop, and fastai. Same files, weights, picture size, batches and epochs.
+"""The same training three ways: this course, a plain torch + torchvision loop, and fastai.
+
+Same files, weights, picture size, batches and epochs.
 
 Run it alone on a quiet machine, with COURSEHELPERS_DATA_ROOT naming a folder that holds pets224/ and weights/:
     python -m bench engine
-Every layer is trained (one cycle, AdamW), on random parts of the photographs; ours is `fine_tune`, in which batch norms keep their statistics and are
-folded into the convolutions, the peers' batch norms go on collecting. Each run is a process of its own, from files on disk to the
-error on held-out pictures; rounds are interleaved. Memory is the highest sum over the process and its workers.
+Every layer is trained (one cycle, AdamW), on random parts of the photographs; ours is `fine_tune`, in which batch norms
+keep their statistics and are folded into the convolutions, the peers' batch norms go on collecting. Each run is
+a process of its own, from files on disk to the error on the validation set; rounds are interleaved. Memory is the
+highest sum over the process and its workers.
 """
 import importlib
 import json
@@ -64,11 +67,13 @@ def plain(seed):
 
     from .loader import WORKERS, Files
     torch.manual_seed(seed)
-    p, end = pictures(), [v2.PILToTensor(), v2.ToDtype(torch.float, scale=True), v2.Normalize(imagenet_mean, imagenet_std)]
+    p = pictures()
+    end = [v2.PILToTensor(), v2.ToDtype(torch.float, scale=True), v2.Normalize(imagenet_mean, imagenet_std)]
     varied = v2.Compose([v2.RandomResizedCrop(SIZE, (.35, 1.), antialias=True), v2.RandomHorizontalFlip(), *end])
     middle = v2.Compose([v2.Resize(SIZE, antialias=True), v2.CenterCrop(SIZE), *end])
-    train = DataLoader(Subset(Files(p, varied), p.train.tolist()), BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True)
-    valid = DataLoader(Subset(Files(p, middle), p.valid.tolist()), BATCH, num_workers=WORKERS, persistent_workers=True)
+    workers = dict(num_workers=WORKERS, persistent_workers=True)
+    train = DataLoader(Subset(Files(p, varied), p.train.tolist()), BATCH, shuffle=True, **workers)
+    valid = DataLoader(Subset(Files(p, middle), p.valid.tolist()), BATCH, **workers)
     model = create(ARCH, len(p.vocab))
     opt = torch.optim.AdamW(model.parameters(), lr=LR)
     cycle, seconds = torch.optim.lr_scheduler.OneCycleLR(opt, LR, total_steps=EPOCHS * len(train)), []
@@ -82,7 +87,8 @@ def plain(seed):
             cycle.step()
         seconds.append(time.perf_counter() - start)
         model.eval()
-        with torch.no_grad(): wrong = sum(int((model(xb).argmax(1) != yb).sum()) for xb, yb in valid)
+        with torch.no_grad():
+            wrong = sum(int((model(xb).argmax(1) != yb).sum()) for xb, yb in valid)
     return wrong / len(p.valid), seconds
 
 
@@ -92,13 +98,18 @@ def fastai(seed):
     fv.default_device(False)
     fv.set_seed(seed)
     p = pictures()
-    block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(p.valid.tolist()), get_y=lambda file: file.stem.rpartition('_')[0],
-                         item_tfms=[fv.RandomResizedCrop(SIZE, min_scale=.35), fv.FlipItem()], batch_tfms=[fv.Normalize.from_stats(*fv.imagenet_stats)])
+    block = fv.DataBlock(
+        (fv.ImageBlock, fv.CategoryBlock),
+        splitter=fv.IndexSplitter(p.valid.tolist()),
+        get_y=lambda file: file.stem.rpartition('_')[0],
+        item_tfms=[fv.RandomResizedCrop(SIZE, min_scale=.35), fv.FlipItem()],
+        batch_tfms=[fv.Normalize.from_stats(*fv.imagenet_stats)])
     dls = block.dataloaders(p.x, bs=BATCH, num_workers=os.cpu_count(), persistent_workers=True)
     model = create(ARCH, len(p.vocab))
     learn = fv.Learner(dls, model, metrics=fv.error_rate, loss_func=fv.CrossEntropyLossFlat())
     seconds, start = [], time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(EPOCHS, LR)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(EPOCHS, LR)
     seconds = [(time.perf_counter() - start) / EPOCHS] * EPOCHS # with validation, a small part of it
     return learn.recorder.values[-1][-1], seconds
 
@@ -109,7 +120,8 @@ def memory_of(process, found):
         try:
             tree = psutil.Process(process.pid)
             found.append(sum(p.memory_full_info().pss for p in [tree, *tree.children(recursive=True)]) / 2**20)
-        except psutil.Error: pass
+        except psutil.Error:
+            pass
         time.sleep(.2)
 
 
@@ -117,7 +129,8 @@ def job(who, seed):
     "dict(error, epochs, seconds, memory) of one run in a process of its own."
     with tempfile.TemporaryDirectory() as box:
         env = {**os.environ, 'COURSEHELPERS_DATA_CACHE': box}
-        process = subprocess.Popen([sys.executable, '-m', 'bench.engine', who, str(seed)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+        command = [sys.executable, '-m', 'bench.engine', who, str(seed)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
         peak = [0]
         watch = threading.Thread(target=memory_of, args=(process, peak))
         watch.start()
@@ -128,29 +141,50 @@ def job(who, seed):
 
 def run(rounds=5):
     "Rows for bench/RESULTS.md."
-    if not find_weights(ARCH): raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
+    if not find_weights(ARCH):
+        raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. '
+                        'Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
     found = {who: [] for who in JOBS}
     for seed in range(rounds):
         for who in JOBS:
             found[who].append(job(who, seed))
             print(seed, who, found[who][-1], flush=True)
-    middle = lambda who, key: statistics.median(r[key] for r in found[who])
-    spread = lambda who, key: f'{min(r[key] for r in found[who]):.3g} to {max(r[key] for r in found[who]):.3g}'
-    rows = []
-    for peer in ('plain', 'fastai'):
-        for what, key, unit in (('an epoch, the second', 'epoch', 's'), ('whole job, imports aside', 'seconds', 's'), ('peak memory, workers included', 'memory', 'MB')):
-            a, b = middle('ours', key), middle(peer, key)
-            rows.append(dict(what=f'{what} / {dict(plain="plain torch + torchvision", fastai="fastai")[peer]}', ours=a, theirs=b, unit=unit, ratio=a / b, target='at most 1/2' if (peer, key) == ('fastai', 'epoch') else '', ok=a <= b / 2 if (peer, key) == ('fastai', 'epoch') else None,
-                             note=f'{rounds} rounds: ours {spread("ours", key)}, theirs {spread(peer, key)}'))
-    error = ', '.join(f'{who} {statistics.mean(r["error"] for r in rs):.1%} ({min(r["error"] for r in rs):.1%} to {max(r["error"] for r in rs):.1%})' for who, rs in found.items())
-    rows[1]['note'] += f'; {ARCH}, {SIZE} px, 480 photographs of 3 breeds, {EPOCHS} epochs of the whole net; error on 120 held out: {error}'
+    rows = [row(found, peer, *what) for peer in PEERS for what in MEASURED]
+    told = ', '.join(f'{who} {errors(runs)}' for who, runs in found.items())
+    rows[1]['note'] += (f'; {ARCH}, {SIZE} px, 480 photographs of 3 breeds, {EPOCHS} epochs of the whole net; '
+                        f'error on a validation set of 120: {told}')
     return rows
+
+
+PEERS = dict(plain='plain torch + torchvision', fastai='fastai')
+MEASURED = [('an epoch, the second', 'epoch', 's'), ('whole job, imports aside', 'seconds', 's'),
+            ('peak memory, workers included', 'memory', 'MB')]
+
+
+def row(found, peer, what, key, unit):
+    "Ours beside one peer's: medians over the rounds, and their range."
+    ours, theirs = ([r[key] for r in found[who]] for who in ('ours', peer))
+    a, b = statistics.median(ours), statistics.median(theirs)
+    aimed = (peer, key) == ('fastai', 'epoch')
+    note = f'{len(ours)} rounds: ours {spread(ours)}, theirs {spread(theirs)}'
+    return dict(what=f'{what} / {PEERS[peer]}', ours=a, theirs=b, unit=unit, ratio=a / b,
+                target='at most 1/2' if aimed else '', ok=a <= b / 2 if aimed else None, note=note)
+
+
+def spread(values): return f'{min(values):.3g} to {max(values):.3g}'
+
+
+def errors(runs):
+    "The mean error of some runs, and its range."
+    values = [r['error'] for r in runs]
+    return f'{statistics.mean(values):.1%} ({min(values):.1%} to {max(values):.1%})'
 
 
 JOBS = dict(ours=ours, plain=plain, fastai=fastai)
 
 if __name__ == '__main__':
-    for name in ('timm', 'torchvision', 'fastai.vision.all')[:3 if sys.argv[1] == 'fastai' else 2]: importlib.import_module(name) # not part of the job
+    for name in ('timm', 'torchvision', 'fastai.vision.all')[:3 if sys.argv[1] == 'fastai' else 2]:
+        importlib.import_module(name) # not part of the job
     start = time.perf_counter()
     error, epochs = JOBS[sys.argv[1]](int(sys.argv[2]))
     print(json.dumps(dict(error=error, epoch=epochs[-1], seconds=time.perf_counter() - start)))

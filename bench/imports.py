@@ -1,4 +1,4 @@
-"Seconds for imports in a fresh Python: the package alone, and what a lesson with pictures needs beside its counterpart."
+"Seconds for imports in a fresh Python: the package alone, and what a lesson with pictures needs beside a peer."
 import statistics
 import subprocess
 import sys
@@ -8,7 +8,8 @@ CODE = 'import time; start = time.perf_counter(); import {}; print(time.perf_cou
 
 def seconds(module):
     "Import `module` in a new process; only the import counts."
-    return float(subprocess.run([sys.executable, '-c', CODE.format(module)], capture_output=True, text=True, check=True).stdout)
+    command = [sys.executable, '-c', CODE.format(module)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def run(repeats=5):
@@ -17,5 +18,8 @@ def run(repeats=5):
     found = [[seconds(name) for name in names] for _ in range(repeats + 1)][1:]
     alone, vision, fastai = (statistics.median(column) for column in zip(*found))
     note = f'median of {repeats}'
-    return [dict(what='import coursehelpers', ours=alone, theirs=None, unit='s', target='under 0.1 s', ok=alone < 0.1, note=note),
-            dict(what='import coursehelpers.vision / fastai.vision.all', ours=vision, theirs=fastai, unit='s', ratio=vision/fastai, target='', note=note)]
+    return [
+        dict(what='import coursehelpers', ours=alone, theirs=None, unit='s',
+             target='under 0.1 s', ok=alone < .1, note=note),
+        dict(what='import coursehelpers.vision / fastai.vision.all', ours=vision, theirs=fastai, unit='s',
+             ratio=vision / fastai, target='', note=note)]

@@ -17,14 +17,15 @@ def canonical(name): return re.sub(r'[-_.]+', '-', name).lower()
 def wheel(tmp_path_factory):
     "The package's wheel."
     folder = tmp_path_factory.mktemp('wheel')
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', folder, ROOT], check=True, capture_output=True)
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob('*.whl'))
 
 
 def resolve(python, constraints, *options):
     "What an installer would choose for the package on a Python of that version: {name: version}."
-    command = [sys.executable, '-m', 'uv', 'pip', 'compile', '-q', '--no-header', '--no-annotate', '--no-build', '--python-version', python,
-               '-c', constraints, *options, ROOT/'pyproject.toml']
+    command = [sys.executable, '-m', 'uv', 'pip', 'compile', '-q', '--no-header', '--no-annotate', '--no-build',
+               '--python-version', python, '-c', constraints, *options, ROOT/'pyproject.toml']
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(pin(line) for line in done.stdout.splitlines() if '==' in line)
@@ -48,8 +49,10 @@ def test_the_wheel_is_whole(wheel):
 
 def test_the_wheel_alone_finds_its_settings(wheel, tmp_path):
     "As on Colab: no checkout in sight, the shipped settings, the data root below the working folder."
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', tmp_path/'site', wheel], check=True, capture_output=True)
-    code = 'from coursehelpers.settings import settings as s; import coursehelpers as c; print(c.__file__); print(s().course.repo, s().data.root)'
+    command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', tmp_path/'site', wheel]
+    subprocess.run(command, check=True, capture_output=True)
+    code = ('import coursehelpers as c; print(c.__file__)\n'
+            'from coursehelpers.settings import settings as s; print(s().course.repo, s().data.root)')
     (tmp_path/'here').mkdir()
     env = {'PYTHONPATH': str(tmp_path/'site'), 'PATH': '/usr/bin:/bin'}
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path/'here', env=env, capture_output=True, text=True)

@@ -1,5 +1,7 @@
-"""Every notebook runs. By default the clean lessons, with the solutions put back, each in a real kernel, and the tools in this process.
-In the long tier the full lessons and the clean ones untouched run too, and the tools in real kernels."""
+"""Every notebook runs.
+
+By default: the clean lessons with the solutions put back, each in a real kernel, and the tools in this process.
+In the long tier: the full lessons, the clean ones untouched, and the tools in real kernels."""
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from coursehelpers.author.running import failed_cells
 from coursehelpers.author.variants import records_in
 from coursehelpers.cli import outcomes
 
-run_nb, run_notebook = (partial(f, timeout=300) for f in (running.run_nb, running.run_notebook)) # seconds a cell may take
+run_nb = partial(running.run_nb, timeout=300) # seconds a cell may take
+run_notebook = partial(running.run_notebook, timeout=300)
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT.parent/'shared/data'
 
@@ -27,7 +30,8 @@ def names(folder):
 
 def alone(folder):
     "The notebooks of a folder as parameters; each may run on any worker."
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f'test_notebooks {folder} {name}')) for name in names(folder)]
+    groups = {name: pytest.mark.xdist_group(f'test_notebooks {folder} {name}') for name in names(folder)}
+    return [pytest.param(name, marks=group) for name, group in groups.items()]
 
 
 TOOLS = [name for name in names('tools') if not name.startswith('checks/lesson_')] # those are proved in test_exercises
@@ -85,7 +89,7 @@ def test_clean_untouched(name):
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not (PHOTOS/'pets224').is_dir(), reason='the real photographs (../shared/data) are not beside this checkout')
+@pytest.mark.skipif(not (PHOTOS/'pets224').is_dir(), reason='the photographs of ../shared/data are not here')
 def test_lesson_09_on_real_photographs(monkeypatch):
     "The same cells, unchanged, fine-tune on the pets when they are there."
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(PHOTOS))

@@ -38,7 +38,8 @@ def modules():
     "{module: path} of the package's own Python files."
     package = ROOT/'coursehelpers'
     skip = {'__init__.py', '_modidx.py'}
-    return {'.'.join(p.relative_to(package).with_suffix('').parts): p for p in package.rglob('*.py') if p.name not in skip}
+    files = [p for p in package.rglob('*.py') if p.name not in skip]
+    return {'.'.join(p.relative_to(package).with_suffix('').parts): p for p in files}
 
 
 def test_modules_on_disk_are_the_notebooks():
@@ -53,17 +54,21 @@ def snapshot(root):
 
 
 def test_prepare_changes_nothing(tmp_path):
-    "Export, heads, nbdev's clean, the clean variants and the README's tables are up to date, and making them again (in a copy) is a no-op."
-    for name in ('nbs', 'coursehelpers'): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
-    for name in ('README.md', 'settings.ini', 'pyproject.toml'): shutil.copy(ROOT/name, tmp_path)
-    subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'prepare'], cwd=tmp_path, check=True, capture_output=True)
+    "Everything generated is up to date, and making it again (in a copy) changes no byte."
+    for name in ('nbs', 'coursehelpers'):
+        shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+    for name in ('README.md', 'settings.ini', 'pyproject.toml'):
+        shutil.copy(ROOT/name, tmp_path)
+    command = [sys.executable, '-m', 'coursehelpers.cli', 'prepare']
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     before, after = snapshot(ROOT), snapshot(tmp_path)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     assert not changed, f'run `make prepare` and commit: {changed}'
 
 
 def test_clean_check_passes():
-    done = subprocess.run([sys.executable, '-m', 'coursehelpers.cli', 'clean', '--check'], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, '-m', 'coursehelpers.cli', 'clean', '--check']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -76,7 +81,8 @@ def test_directives_are_known():
 
 def test_clean_variants_export_nothing():
     for path in (ROOT/'nbs/clean').glob('*.ipynb'):
-        assert not re.search(r'^#\|\s*(export|default_exp|exercise|record|hide)', '\n'.join(s for _, s in cells(path)), re.M), path.name
+        code = '\n'.join(source for _, source in cells(path))
+        assert not re.search(r'^#\|\s*(export|default_exp|exercise|record|hide)', code, re.M), path.name
 
 
 def test_cells_have_ids_of_their_own():
@@ -86,15 +92,17 @@ def test_cells_have_ids_of_their_own():
 
 
 def imports(module):
-    "The coursehelpers modules that `module` imports, at the top or inside a function, as they are named from the package."
+    "The coursehelpers modules that `module` imports, at the top or inside a function."
     package = ['coursehelpers', *module.split('.')[:-1]]
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
-        if isinstance(node, ast.Import): found = [name.name for name in node.names]
+        if isinstance(node, ast.Import):
+            found = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[:len(package) - node.level + 1] if node.level else []
             base = '.'.join([*base, *filter(None, [node.module])])
             found = [base, *(f'{base}.{name.name}' for name in node.names)]
-        else: continue
+        else:
+            continue
         yield from {name.removeprefix('coursehelpers.') for name in found} & set(MODULES)
 
 
@@ -119,7 +127,8 @@ def layers(graph):
     "The length of the longest way down from each node; a circle is an error."
     sorter = graphlib.TopologicalSorter(graph)
     depth = {}
-    for node in sorter.static_order(): depth[node] = 1 + max((depth[other] for other in graph[node]), default=0)
+    for node in sorter.static_order():
+        depth[node] = 1 + max((depth[other] for other in graph[node]), default=0)
     return depth
 
 
@@ -130,25 +139,27 @@ def test_folders_stand_on_folders_below():
     "From the real imports: no circle of folders, and at most seven of them over one another."
     graph = {door(m): set() for m in MODULES if door(m)}
     for module, others in IMPORTS.items():
-        if door(module): graph[door(module)] |= {door(o) for o in others if door(o)} - {door(module)}
+        if door(module):
+            graph[door(module)] |= {door(o) for o in others if door(o)} - {door(module)}
     depth = layers(graph)
     assert max(depth.values()) <= 7 and depth['base'] == 1, depth
 
 
 def test_machinery_does_not_open_the_ground_floor():
-    crossed = {(m, o) for m, others in IMPORTS.items() if door(m) in MACHINERY for o in others & (GROUND - FOR_EVERYONE)}
+    lessons = GROUND - FOR_EVERYONE
+    crossed = {(m, o) for m, others in IMPORTS.items() if door(m) in MACHINERY for o in others & lessons}
     assert crossed == set(EXCEPTIONS)
     assert not {(m, o) for m, others in IMPORTS.items() if door(m) == 'base' for o in others if door(o) != 'base'}
 
 
 def test_only_exercises_opens_the_checks():
-    openers = {m for m, others in IMPORTS.items() if any(door(o) == 'checks' for o in others) and door(m) not in ('checks', 'author')}
-    assert openers == {'exercises'}
+    openers = {m for m, others in IMPORTS.items() if 'checks' in map(door, others)}
+    assert {m for m in openers if door(m) not in ('checks', 'author')} == {'exercises'}
 
 
 def test_only_the_terminal_opens_the_authors_room():
-    openers = {m for m, others in IMPORTS.items() if any(door(o) == 'author' for o in others) and door(m) != 'author'}
-    assert openers == {'cli'}
+    openers = {m for m, others in IMPORTS.items() if 'author' in map(door, others)}
+    assert {m for m in openers if door(m) != 'author'} == {'cli'}
 
 
 def test_the_ground_floor_is_small(): assert len(GROUND) <= 22, sorted(GROUND)
@@ -182,7 +193,8 @@ def public(tree):
 
 
 def test_every_public_name_has_a_docstring():
-    bare = [f'{name}.{n.name}' for name, path in modules().items() for n in public(ast.parse(path.read_text())) if not ast.get_docstring(n)]
+    trees = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+    bare = [f'{name}.{n.name}' for name, tree in trees.items() for n in public(tree) if not ast.get_docstring(n)]
     assert not bare, bare
 
 
@@ -193,7 +205,8 @@ def test_full_lessons_are_light_and_every_figure_has_words(path):
     assert outputs, 'no stored outputs: run `make run`'
     for cell, o in outputs:
         assert o['output_type'] != 'error', cell
-        if 'image/png' in o.get('data', {}): assert o['metadata']['image/png']['alt'].strip(), f'cell {cell}: a figure without alt text'
+        if 'image/png' in o.get('data', {}):
+            assert o['metadata']['image/png']['alt'].strip(), f'cell {cell}: a figure without alt text'
 
 
 def test_nothing_of_a_machine_is_stored():
