@@ -180,7 +180,8 @@ def test_duplicates_with_gaps_and_text():
 
 def test_whole_numbers_move_too():
     rows = pd.DataFrame(dict(fare=range(40))) # the largest is in train: only a number beyond it shows the leak
-    prepare = lambda train, valid: (train / max(train.fare.max(), valid.fare.max()), valid)
+    def prepare(train, valid):
+        return (train / max(train.fare.max(), valid.fare.max()), valid)
     assert moved_by_valid(prepare, rows[10:], rows[:10])
 
 
@@ -261,8 +262,10 @@ EARLY = {'mean': lambda t, v, b: t.assign(age=t.age.fillna(b.age.mean())),
 def test_every_kind_of_statistic(how, seed):
     table, make = frame(seed), EARLY[how]
     train, valid = table[:40], table[40:]
-    early = lambda train, valid: (make(train.copy(), valid, pd.concat([train, valid])), valid)
-    late = lambda train, valid: (make(train.copy(), valid, train), valid)
+    def early(train, valid):
+        return (make(train.copy(), valid, pd.concat([train, valid])), valid)
+    def late(train, valid):
+        return (make(train.copy(), valid, train), valid)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning) # pandas on filling objects
         assert moved_by_valid(late, train, valid) == []
@@ -300,7 +303,8 @@ def test_prepare_may_change_its_input():
 def test_target_in_the_features(seed):
     x = normal(400, 4, seed=seed)
     y = x[:, 0] + x[:, 1] + .5 * normal(400, seed=seed + 99)
-    split = lambda x, y: (x[:300], x[300:], (y[:300], y[300:]))
+    def split(x, y):
+        return (x[:300], x[300:], (y[:300], y[300:]))
     assert telltales(*split(x, y)) == []
     for disguise in (y * -3 + 1, y**3, y.exp(), y + .05 * normal(400, seed=seed + 7)):
         assert telltales(*split(torch.cat([x, disguise[:, None]], 1), y))[0].where == [4]
@@ -338,14 +342,16 @@ def test_time_and_groups(seed):
 @pytest.mark.parametrize('seed', SEEDS)
 def test_all_at_once(seed, capsys):
     days = weather(700, seed=seed)
-    prepare = lambda train, valid: tuple((t.drop(columns='date') - train.drop(columns='date').mean())
-                                         for t in (train, valid))
+    def prepare(train, valid):
+        return tuple((t.drop(columns='date') - train.drop(columns='date').mean())
+                                             for t in (train, valid))
     assert check_leaks(days[:500], days[500:], target='tomorrow', time='date', group=(['a'], ['b']),
                        prepare=prepare) == []
     assert capsys.readouterr().out.count('✓') == 5
     log = weather(600, seed=seed, after=True, repeats=100).sample(frac=1, random_state=seed)
-    early = lambda train, valid: tuple((t.drop(columns='date') - pd.concat([train, valid]).drop(columns='date').mean())
-                                       for t in (train, valid))
+    def early(train, valid):
+        return tuple((t.drop(columns='date') - pd.concat([train, valid]).drop(columns='date').mean())
+                                           for t in (train, valid))
     found = check_leaks(log[:500], log[500:], target='tomorrow', time='date', group=(['a'], ['a']), prepare=early)
     assert [leak.check for leak in found] == ['duplicates', 'statistics before the split', 'target in the features',
                                               'order in time', 'groups']

@@ -249,7 +249,8 @@ def test_a_block_copied_to_the_right_is_one_more_step(small, tmp_path):
 def test_what_the_first_sheet_says_is_so(committed, small, tmp_path):
     "Learning rate 1: linear goes up first. Weights of 0: only the bias moves. The cells it names say what it says."
     args, _ = committed
-    rises = lambda loss: bool((loss.diff() > 0).any())
+    def rises(loss):
+        return bool((loss.diff() > 0).any())
     for lr in (.05, .5, 1, 2):
         linear = descend(lambda w: args['x'] @ w, [args['w']], args['y'], lr, 20)[0]
         hidden = descend(lambda w1, w2, b: torch.sigmoid(torch.relu(args['x'] @ w1) @ w2 + b),

@@ -262,7 +262,8 @@ def test_the_recipe_as_it_is_told(change, more):
     "One day in July at the height of the season, 20 °C, changed in one thing at a time."
     row = dict(date=pd.Timestamp('2001-07-21'), max=20., min=9., humidity=60., pressure=1013., wind=0., direction=0.,
                cloud=.5, rain=0.)
-    forecast = lambda **change: best_forecast(pd.DataFrame([{**row, **change}]))[0]
+    def forecast(**change):
+        return best_forecast(pd.DataFrame([{**row, **change}]))[0]
     assert forecast(**change) - forecast() == pytest.approx(more, abs=.01)
     assert forecast() == pytest.approx(22 - .7 * 2, abs=.05)
 

@@ -77,11 +77,13 @@ def test_the_torch_seed_stays():
 def test_validation_rows_have_no_say():
     train, valid = part(made_up(), seed=2)
     whole = CROWD.words + CROWD.numbers
-    prepare = lambda train, valid: [Features(['Sex', 'Pclass', 'Embarked'], ['Age', 'SibSp', 'Parch'],
-                                             ['Fare']).fit(train).x(train), valid.index.to_numpy()]
+    def prepare(train, valid):
+        return [Features(['Sex', 'Pclass', 'Embarked'], ['Age', 'SibSp', 'Parch'],
+                                                 ['Fare']).fit(train).x(train), valid.index.to_numpy()]
     assert not moved_by_valid(prepare, train[whole], valid[whole])
-    early = lambda train, valid: [Features(['Sex'], ['Age'], ['Fare']).fit(pd.concat([train, valid])).x(train),
-                                  valid.index.to_numpy()]
+    def early(train, valid):
+        return [Features(['Sex'], ['Age'], ['Fare']).fit(pd.concat([train, valid])).x(train),
+                                      valid.index.to_numpy()]
     assert moved_by_valid(early, train[whole], valid[whole]) # the check can tell
 
 
