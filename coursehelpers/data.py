@@ -23,7 +23,9 @@ from .images.pets import find_pets, pets
 from .images.sets import Pictures, few, tell
 from .settings import device as best_device
 from .settings import profile
-from .tables.passengers import pydoc, titanic, titanic_kaggle, weather
+from .tables.language import pydoc
+from .tables.passengers import titanic, titanic_kaggle
+from .tables.weather import weather
 
 # %% ../nbs/full/06_digits.ipynb #95a88099
 def generator(*numbers) -> torch.Generator: # whole numbers from 0

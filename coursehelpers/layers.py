@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 # %% ../nbs/full/13_equation.ipynb #softplus
 def softplus(x): # any shape, a float dtype
-    """log(1 + e**x) for each number in `x`, in its shape and dtype, right for any size of number: softplus(100) is 100,
-    softplus(-20) is e**-20, and neither is infinite, NaN or 0."""
+    """log(1 + e**x) for each number in `x`, in its shape and dtype, right for any size of
+    number: softplus(100) is 100, softplus(-20) is e**-20, and neither is infinite, NaN or 0."""
     return torch.logaddexp(x, torch.zeros_like(x))
 
 # %% ../nbs/full/13_equation.ipynb #grow_and_fade
 def grow_and_fade(m, t, # (n,), of one dtype
                   b1, w1, b2, w2, w3): # (K,) each, of the same dtype
-    """y (n,), in the dtype of `m`: for each row the sum over the K terms of softplus(b1 + m e**w1) * sigmoid(b2 - t e**w2) * e**w3.
-    Right also where n is K, and for any size of m and t."""
+    """y (n,), in the dtype of `m`: for each row the sum over the K terms of softplus(b1 + m
+    e**w1) * sigmoid(b2 - t e**w2) * e**w3. Right also where n is K, and for any size of m and t."""
     m, t = m[:, None], t[:, None] # (n, 1), to meet the (K,)
     return (softplus(b1 + m * w1.exp()) * torch.sigmoid(b2 - t * w2.exp()) * w3.exp()).sum(1)
 
@@ -27,46 +27,60 @@ def grow_and_fade(m, t, # (n,), of one dtype
 def wrong_way(y, # values on a grid, any number of dimensions
               dim:int, # along which of them to walk, with at least 2 values
               sign:int): # 1: y should never fall, -1: y should never rise
-    """The share of the steps from one value to the next along `dim` that go against `sign`, 0-d, from 0 to 1.
-    A step of 0 goes against nothing. A NaN in `y` is a ValueError."""
-    if y.isnan().any(): raise ValueError('wrong_way: y holds NaN, and NaN goes no way at all.')
+    """The share of the steps from one value to the next along `dim` that go against `sign`, 0-d,
+    from 0 to 1. A step of 0 goes against nothing. A NaN in `y` is a ValueError."""
+    if y.isnan().any():
+        raise ValueError('wrong_way: y holds NaN, and NaN goes no way at all.')
     return (y.diff(dim=dim) * sign < 0).float().mean()
 
 # %% ../nbs/full/13_equation.ipynb #growth
 class Growth(nn.Module):
-    "softplus(b + m e^w) for each of `terms` terms: m (n,) in, (n, terms) out. Grows with m, whatever b and w are."
+    """softplus(b + m e^w) for each of `terms` terms: m (n,) in, (n, terms) out. Grows with m,
+    whatever b and w are."""
     def __init__(self, terms:int):
         super().__init__()
         self.b, self.w = nn.Parameter(torch.zeros(terms)), nn.Parameter(torch.zeros(terms))
+
     def forward(self, m:Tensor) -> Tensor: return softplus(self.b + m[:, None] * self.w.exp())
+
     def extra_repr(self): return f'terms={len(self.b)}'
 
 # %% ../nbs/full/13_equation.ipynb #decay
 class Decay(nn.Module):
-    """sigmoid(b - t e^w) for each of `terms` terms: t (n,) in, (n, terms) out. Fades with t, whatever b and w are.
-    Made by Decay(terms). Its parameters `b` and `w`, (terms,) each, start at 0 and are its own."""
+    """sigmoid(b - t e^w) for each of `terms` terms: t (n,) in, (n, terms) out. Fades with t,
+    whatever b and w are. Made by Decay(terms). Its parameters `b` and `w`, (terms,) each, start
+    at 0 and are its own."""
     def __init__(self, terms:int):
         super().__init__()
         self.b, self.w = nn.Parameter(torch.zeros(terms)), nn.Parameter(torch.zeros(terms))
+
     def forward(self, t:Tensor) -> Tensor: return torch.sigmoid(self.b - t[:, None] * self.w.exp())
+
     def extra_repr(self): return f'terms={len(self.b)}'
 
 # %% ../nbs/full/13_equation.ipynb #monotone
 class MonotoneSum(nn.Module):
-    """sum over `terms` of softplus(b + m e^w1) * sigmoid(b' - t e^w2) * e^w3: x (n, 2) with columns m and t in, (n,) out.
-    Never falls with m, never rises with t (softplus: Dugas and others 2000; positive weights by e^w: Sill 1998). Give m, t and y in units where they are about 1 to 10."""
+    """sum over `terms` of softplus(b + m e^w1) * sigmoid(b' - t e^w2) * e^w3: x (n, 2) with
+    columns m and t in, (n,) out. Never falls with m, never rises with t (softplus: Dugas and
+    others 2000; positive weights by e^w: Sill 1998). Give m, t and y in units where they are
+    about 1 to 10."""
     def __init__(self, terms:int,
                  noise:float=.1): # of the start
         super().__init__()
-        self.growth, self.decay, self.w = Growth(terms), Decay(terms), nn.Parameter(torch.zeros(terms))
-        for p in self.parameters(): nn.init.normal_(p, 0, noise)
+        self.growth, self.decay = Growth(terms), Decay(terms)
+        self.w = nn.Parameter(torch.zeros(terms))
+        for p in self.parameters():
+            nn.init.normal_(p, 0, noise)
         with torch.no_grad():
             self.decay.b += 2 # little has faded at t = 0
             self.decay.w += torch.linspace(1, -1, terms) # from quick to slow
-    def forward(self, x:Tensor) -> Tensor: return (self.growth(x[:, 0]) * self.decay(x[:, 1]) * self.w.exp()).sum(1)
+
+    def forward(self, x:Tensor) -> Tensor:
+        return (self.growth(x[:, 0]) * self.decay(x[:, 1]) * self.w.exp()).sum(1)
 
     def numbers(self) -> Tensor:
-        "All parameters as (5, terms), rows b1, w1, b2, w2, w3 as in `grow_and_fade`; the terms from quick to slow."
+        """All parameters as (5, terms), rows b1, w1, b2, w2, w3 as in `grow_and_fade`; the terms
+        from quick to slow."""
         p = torch.stack([self.growth.b, self.growth.w, self.decay.b, self.decay.w, self.w])
         return p[:, p[3].argsort(descending=True)]
 
@@ -83,19 +97,26 @@ def n_params(model:nn.Module) -> int:
 
 # %% ../nbs/full/13_equation.ipynb #scaled
 class Scaled(nn.Module):
-    "y * net(x / x_size): a net that sees inputs and gives answers of about size 1, between people who use their own units."
-    def __init__(self, net:nn.Module,
+    """y * model(x / x_size): a model that sees inputs and gives answers of about size 1, between
+    people who use their own units."""
+    def __init__(self, model:nn.Module,
                  x_size, # one number for each input
                  y_size:float=1.): # and one for the answer
         super().__init__()
-        self.net, self.y_size = net, y_size
-        self.register_buffer('x_size', torch.as_tensor(x_size, dtype=torch.get_default_dtype())) # kept in files, not trained
-    def forward(self, x:Tensor) -> Tensor: return self.y_size * self.net(x / self.x_size)
+        self.model, self.y_size = model, y_size
+        self.register_buffer('x_size', torch.as_tensor(x_size).float()) # kept in files, not trained
+
+    def forward(self, x:Tensor) -> Tensor: return self.y_size * self.model(x / self.x_size)
 
 # %% ../nbs/full/13_equation.ipynb #mape
 def mape(preds, y): # floats of the same shape
-    """Mean absolute percentage error, 0-d: the mean of |preds - y| / |y|, in percent of the true values `y`.
-    Two different shapes are a ValueError, and so is a 0 in `y`: no distance can be given in percent of nothing."""
-    if preds.shape != y.shape: raise ValueError(f'mape: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. Give both the same.')
-    if (y == 0).any(): raise ValueError(f'mape: y is 0 at {int((y == 0).sum())} of {y.numel()} places. Use mae, or compare logarithms.')
+    """Mean absolute percentage error, 0-d: the mean of |preds - y| / |y|, in percent of the true
+    values `y`. Two different shapes are a ValueError, and so is a 0 in `y`: no distance can be
+    given in percent of nothing."""
+    if preds.shape != y.shape:
+        raise ValueError(f'mape: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. '
+                         'Give both the same.')
+    if (y == 0).any():
+        raise ValueError(f'mape: y is 0 at {int((y == 0).sum())} of {y.numel()} places. '
+                         'Use mae, or compare logarithms.')
     return 100 * ((preds - y) / y).abs().mean()

@@ -9,7 +9,6 @@ __all__ = ['rmse', 'error_of_mean', 'error_rate', 'accuracy', 'metric_name', 'bo
 
 # %% ../nbs/full/07_validation.ipynb #imports
 import copy
-import hashlib
 import math
 from dataclasses import dataclass, field
 
@@ -22,14 +21,17 @@ from torch.nn import functional as F
 def rmse(preds, # (n,) or any shape
          y): # the same shape
     """Root mean squared error, 0-d, in the units of `y`: the root of the mean of (preds - y)**2.
-    Two different shapes are a ValueError: (n, 1) minus (n,) would be (n, n), every prediction against every answer."""
-    if preds.shape != y.shape: raise ValueError(f'rmse: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. Give both the same: preds[:, 0] makes (n,) of (n, 1).')
+    Two different shapes are a ValueError: (n, 1) minus (n,) would be (n, n), every prediction
+    against every answer."""
+    if preds.shape != y.shape:
+        raise ValueError(f'rmse: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. '
+                         'Give both the same: preds[:, 0] makes (n,) of (n, 1).')
     return ((preds - y)**2).mean().sqrt()
 
 # %% ../nbs/full/07_validation.ipynb #dda315ef
 def error_of_mean(values): # (n,), n at least 2
-    """The standard error of the mean of `values`, 0-d: how far their mean would typically move with n others of the same kind.
-    It is their standard deviation divided by the root of n."""
+    """The standard error of the mean of `values`, 0-d: how far their mean would typically move
+    with n others of the same kind. It is their standard deviation divided by the root of n."""
     return values.std() / len(values)**.5
 
 # %% ../nbs/full/07_validation.ipynb #21acc07f
@@ -41,7 +43,7 @@ def error_rate(preds:Tensor, # scores (n, labels)
 def accuracy(preds:Tensor, # scores (n, labels)
              y:Tensor) -> Tensor: # labels (n,)
     "Part of the predictions that are right, 0-d, between 0 and 1."
-    return (preds.argmax(1) == y).float().mean()
+    return 1 - error_rate(preds, y)
 
 accuracy.higher_is_better = True
 
@@ -53,22 +55,33 @@ def metric_name(metric) -> str: # a function, a `partial` of one, or a torchmetr
 # %% ../nbs/full/07_validation.ipynb #84ddc84f
 def _value(metric, preds, y):
     "The metric as a 0-d float64 tensor; a torchmetrics object is asked afresh and left as it is."
-    if hasattr(metric, 'reset'): metric = metric.clone(); metric.reset()
+    if hasattr(metric, 'reset'):
+        metric = metric.clone()
+        metric.reset()
     return torch.as_tensor(metric(preds, y)).detach().double()
 
 def _each(metric, preds, y):
     "The metric of every example alone, (n,), if the metric of all is their mean; else None."
-    if isinstance(metric, nn.Module): return None # a torchmetrics object keeps what it is shown
-    try: alone = torch.vmap(lambda p, t: metric(p[None], t[None]))(preds, y).double()
-    except Exception: return None # a metric may do what cannot be mapped
-    return alone if alone.shape == y.shape[:1] and torch.allclose(alone.mean(), _value(metric, preds, y), rtol=1e-4, atol=1e-6) else None
+    if isinstance(metric, nn.Module):
+        return None # a torchmetrics object keeps what it is shown
+    try:
+        alone = torch.vmap(lambda p, t: metric(p[None], t[None]))(preds, y).double()
+    except Exception: # a metric may do what cannot be mapped
+        return None
+    if alone.shape != y.shape[:1]: return None
+    all_together = _value(metric, preds, y)
+    return alone if torch.isclose(alone.mean(), all_together, rtol=1e-4, atol=1e-6) else None
 
 def _rows(*same):
-    "The tensors detached and on the CPU; `ValueError` unless they have the same number of rows, at least 2."
+    "The tensors, detached, on the CPU; `ValueError` unless they have the same rows, two or more."
     same = [torch.as_tensor(t).detach().cpu() for t in same]
     shapes = ', '.join(str(tuple(t.shape)) for t in same)
-    if len({len(t) for t in same}) > 1 or len(same[0]) < 2: raise ValueError(f'shapes {shapes}: predictions and answers need the same number of rows, two or more.')
-    if same[-1].ndim == 1 and any(t.ndim == 2 and t.shape[1] == 1 for t in same): raise ValueError(f'shapes {shapes}: give predictions (n,) for answers (n,); preds[:, 0] makes (n,) of (n, 1).')
+    if len({len(t) for t in same}) > 1 or len(same[0]) < 2:
+        raise ValueError(f'shapes {shapes}: predictions and answers need the same number of rows, '
+                         'two or more.')
+    if same[-1].ndim == 1 and any(t.shape[1:] == (1,) for t in same):
+        raise ValueError(f'shapes {shapes}: give predictions (n,) for answers (n,); '
+                         'preds[:, 0] makes (n,) of (n, 1).')
     return same
 
 # %% ../nbs/full/07_validation.ipynb #78f5b783
@@ -77,16 +90,21 @@ def bootstrap(metric, # (preds, y) -> 0-d
               y:Tensor, # (n, ...)
               times:int=200, # redrawn sets
               seed:int=0) -> Tensor:
-    "The metric on sets of n examples drawn with replacement from these n (Efron 1979): float64 (times,), those that are numbers."
+    """The metric on sets of n examples drawn with replacement from these n (Efron 1979): float64
+    (times,), those that are numbers."""
     g, n = torch.Generator().manual_seed(seed), len(y)
-    draws = (torch.randint(n, (n,), generator=g) for _ in range(times))
-    values = torch.stack([_value(metric, preds[rows], y[rows]) for rows in draws])
+    values = []
+    for _ in range(times):
+        rows = torch.randint(n, (n,), generator=g)
+        values.append(_value(metric, preds[rows], y[rows]))
+    values = torch.stack(values)
     return values[values.isfinite()] # a set may miss a label that the metric needs
 
 # %% ../nbs/full/07_validation.ipynb #8a0e9359
 @dataclass(frozen=True)
 class Measure:
-    "A metric with its standard error: how far it would typically move with other examples of the same kind."
+    """A metric with its standard error: how far it would typically move with other examples of
+    the same kind."""
     metric: str
     value: float
     error: float # standard error, in the same unit
@@ -95,8 +113,12 @@ class Measure:
     unit: str = ''
 
     def __repr__(self):
-        few = f'; all {self.n} alike, so up to {min(100, 300 / self.n):.1f} % may be otherwise' if self.error == 0 and self.unit == '%' else ''
-        return f'{self.metric} {_plus_minus(self.value, self.error, self.unit)} ({self.n} examples, {self.how}{few})'
+        few = ''
+        if self.error == 0 and self.unit == '%': # the rule of three
+            most = min(100, 300 / self.n)
+            few = f'; all {self.n} alike, so up to {most:.1f} % may be otherwise'
+        value = _plus_minus(self.value, self.error, self.unit)
+        return f'{self.metric} {value} ({self.n} examples, {self.how}{few})'
 
 def _plus_minus(value, error, unit):
     "Both with as many digits as the error deserves: two. Shares are shown in percent."
@@ -106,17 +128,28 @@ def _plus_minus(value, error, unit):
     return f'{value:.{digits}f}{unit} ± {error:.{digits}f}{unit}'
 
 # %% ../nbs/full/07_validation.ipynb #9c6e4771
+def _judged(metric, preds, y, unit):
+    "(the `Measure`, the metric of every example alone or None)."
+    name, value = metric_name(metric), _value(metric, preds, y).item()
+    if not math.isfinite(value):
+        raise ValueError(f'{name} is {value} on these {len(y)} examples. Are all predictions '
+                         'numbers (preds.isfinite().all()), and does every label occur?')
+    alone = _each(metric, preds, y)
+    if alone is None:
+        error = bootstrap(metric, preds, y).std().item()
+        return Measure(name, value, error, len(y), 'bootstrap', unit or ''), None
+    if unit is None:
+        right_or_wrong = ((alone == 0) | (alone == 1)).all()
+        unit = '%' if right_or_wrong else ''
+    return Measure(name, value, error_of_mean(alone).item(), len(y), 'exact', unit), alone
+
 def measure(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
             preds:Tensor, # (n, ...)
             y:Tensor, # (n, ...)
             unit:str|None=None) -> Measure: # None: % where every example is right or wrong
-    "The metric and its standard error: exact where it is a mean over examples, by 200 bootstraps where not. No number is a `ValueError`."
-    preds, y = _rows(preds, y)
-    value, alone, name = _value(metric, preds, y).item(), _each(metric, preds, y), metric_name(metric)
-    if not math.isfinite(value): raise ValueError(f'{name} is {value} on these {len(y)} examples. Are all predictions numbers (preds.isfinite().all()), and does every label occur?')
-    if unit is None: unit = '%' if alone is not None and ((alone == 0) | (alone == 1)).all() else ''
-    error = (error_of_mean(alone) if alone is not None else bootstrap(metric, preds, y).std()).item()
-    return Measure(name, value, error, len(y), 'exact' if alone is not None else 'bootstrap', unit)
+    """The metric and its standard error: exact where it is a mean over examples, by 200 bootstraps
+    where not. A metric that is no number is a `ValueError`."""
+    return _judged(metric, *_rows(preds, y), unit)[0]
 
 # %% ../nbs/full/07_validation.ipynb #071a246d
 @dataclass(frozen=True)
@@ -132,22 +165,27 @@ class Paired:
     better: str|None # the name of the better one; None: cannot be told
 
     def __repr__(self):
-        loser = next((n for n in self.names if n != self.better), '')
+        a, b = self.names
         gap = _plus_minus(abs(self.difference), self.error, self.a.unit)
+        said = f'{a} and {b} cannot be told apart: they differ by {gap}'
+        if self.better:
+            said = f'{self.better} is better than {b if self.better == a else a} by {gap}'
         odds = f'{100 * self.chance:.0f} %' if self.chance >= .01 else 'less than 1 %'
-        said = f'{self.better} is better than {loser} by {gap}' if self.better else f'{self.names[0]} and {self.names[1]} cannot be told apart: they differ by {gap}'
-        return f'{self.names[0]}: {self.a}\n{self.names[1]}: {self.b}\n{said}; chance alone does that in {odds} of cases\n(unpaired: ± {_plus_minus(0, self.unpaired, self.a.unit).split("± ")[1]})'
+        _, unpaired = _plus_minus(0, self.unpaired, self.a.unit).split('± ')
+        return (f'{a}: {self.a}\n{b}: {self.b}\n{said}; chance alone does that in {odds} of cases\n'
+                f'(unpaired: ± {unpaired})')
 
 # %% ../nbs/full/07_validation.ipynb #5e065852
-def _chance(difference, error, alone):
-    "How often chance alone makes a difference this large: McNemar's exact test for right and wrong, else Student's t."
+def _chance(difference, error, gaps):
+    """How often chance alone makes a difference this large: McNemar's exact test where each
+    example is right or wrong, else Student's t. `gaps` are the differences of all examples."""
     from scipy.stats import binomtest, t
-    gaps = None if alone is None else alone[0] - alone[1]
-    if gaps is not None and all(((v == 0) | (v == 1)).all() for v in alone):
+    if gaps is not None and torch.isin(gaps.abs(), torch.tensor([0, 1])).all():
         only_a, only_b = int((gaps > 0).sum()), int((gaps < 0).sum())
         return binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.
     if error == 0: return float(difference == 0)
-    return float(2 * t.sf(abs(difference) / error, len(gaps) - 1 if gaps is not None else 1000))
+    freedom = 1000 if gaps is None else len(gaps) - 1
+    return float(2 * t.sf(abs(difference) / error, freedom))
 
 # %% ../nbs/full/07_validation.ipynb #9eead20f
 def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
@@ -156,23 +194,31 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
            y:Tensor, # (n, ...)
            names=('a', 'b'), # of the models
            unit:str|None=None, # None: % where every example is right or wrong
-           higher_is_better:bool|None=None) -> Paired: # None: what the metric says of itself, else False
-    "Which of two models is better on the same examples, and how sure that is. At 5 % or more for chance it cannot be told."
+           higher_is_better:bool|None=None # None: what the metric says of itself, else False
+           ) -> Paired:
+    """Which of two models is better on the same examples, and how sure that is. At 5 % or more
+    for chance it cannot be told."""
     a, b, y = _rows(a, b, y)
-    one, two = measure(metric, a, y, unit), measure(metric, b, y, unit)
-    alone = None if 'bootstrap' in (one.how, two.how) else (_each(metric, a, y), _each(metric, b, y))
-    both = lambda p, t: _value(metric, p[:, 0], t) - _value(metric, p[:, 1], t)
-    error = (error_of_mean(alone[0] - alone[1]) if alone else bootstrap(both, torch.stack([a, b], 1), y).std()).item()
+    (one, of_a), (two, of_b) = (_judged(metric, preds, y, unit) for preds in (a, b))
+    if of_a is None or of_b is None:
+        def gap(both, y): return _value(metric, both[:, 0], y) - _value(metric, both[:, 1], y)
+        gaps, error = None, bootstrap(gap, torch.stack([a, b], 1), y).std().item()
+    else:
+        gaps = of_a - of_b
+        error = error_of_mean(gaps).item()
     difference = one.value - two.value
-    chance = _chance(difference, error, alone)
-    up = getattr(metric, 'higher_is_better', False) if higher_is_better is None else higher_is_better
-    better = names[(difference < 0) == bool(up)] if chance < .05 else None
-    return Paired(one, two, difference, error, math.hypot(one.error, two.error), chance, tuple(names), better)
+    chance = _chance(difference, error, gaps)
+    if higher_is_better is None:
+        higher_is_better = bool(getattr(metric, 'higher_is_better', False))
+    better = names[(difference < 0) == higher_is_better] if chance < .05 else None
+    unpaired = math.hypot(one.error, two.error)
+    return Paired(one, two, difference, error, unpaired, chance, tuple(names), better)
 
 # %% ../nbs/full/07_validation.ipynb #c71fe043
 @dataclass(frozen=True)
 class Leak:
-    "Something that lets a model know what it could not know in use: which check found it, a sentence, and where."
+    """Something that lets a model know what it could not know in use: which check found it, a
+    sentence, and where."""
     check: str
     what: str
     where: list = field(default_factory=list, repr=False) # rows of valid, columns or groups
@@ -180,26 +226,34 @@ class Leak:
     def __repr__(self): return f'{self.check}: {self.what}'
 
 # %% ../nbs/full/07_validation.ipynb #01c5e68a
+def _coded(column):
+    "(numbers, how near counts as the same): words as codes, a gap as one number below all others."
+    from pandas.api.types import is_numeric_dtype
+    if not is_numeric_dtype(column):
+        return column.factorize()[0], 0 # a gap is -1
+    v = column.astype('float64')
+    v = v.fillna(2 * v.min() - v.max() - 1).fillna(-1)
+    return v, .01 * v.std()
+
 def _numbers(train, valid):
-    "(train, valid, text): both as float64 (n, columns), gaps as one number below all others; text as codes, and in which columns."
-    if not hasattr(train, 'columns'): return *(torch.as_tensor(t).detach().cpu().double().reshape(len(t), -1) for t in (train, valid)), False
+    "(train, valid, close): float64 (n, columns) both, and how near counts as the same (columns,)."
     import pandas as pd
-    both, columns = pd.concat([train, valid], ignore_index=True), []
-    text = torch.tensor([not pd.api.types.is_numeric_dtype(both[name]) for name in train.columns])
-    for name, words in zip(train.columns, text):
-        v = np.where(both[name].isna(), np.nan, pd.factorize(both[name])[0]) if words else both[name].to_numpy('float64', na_value=np.nan)
-        known = v[~np.isnan(v)] if (~np.isnan(v)).any() else np.zeros(1)
-        columns.append(np.where(np.isnan(v), 2 * known.min() - known.max() - 1, v))
-    return *torch.from_numpy(np.stack(columns, 1)).split([len(train), len(valid)]), text
+    if not hasattr(train, 'columns'):
+        train, valid = (pd.DataFrame(torch.as_tensor(t).detach().cpu().reshape(len(t), -1).numpy())
+                        for t in (train, valid))
+    both = pd.concat([train, valid], ignore_index=True)
+    columns, close = zip(*(_coded(both[name]) for name in train))
+    a, b = torch.from_numpy(np.stack(columns, 1)).double().split([len(train), len(valid)])
+    return a, b, torch.tensor(close).double()
 
 # %% ../nbs/full/07_validation.ipynb #9dae0777
-def _digests(x):
-    "A digest of the bytes of each row."
-    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in x.reshape(len(x), -1).contiguous().numpy()]
-
 def _thumbnails(x):
-    "Pictures (n, height, width) or (n, channels, height, width) as unit vectors (n, 64) of grey thumbnails around their mean."
-    small = [F.adaptive_avg_pool2d(p.float().mean(1) if p.ndim == 4 else p.float(), 8).flatten(1) for p in x.split(256)]
+    """Pictures (n, height, width) or (n, channels, height, width) as unit vectors (n, 64) of grey
+    thumbnails around their mean."""
+    small = []
+    for part in x.split(256):
+        grey = part.float().mean(1) if x.ndim == 4 else part.float()
+        small.append(F.adaptive_avg_pool2d(grey, 8).flatten(1))
     z = torch.cat(small)
     return F.normalize(z - z.mean(1, keepdim=True))
 
@@ -212,72 +266,103 @@ def _by_chance(train, valid, close):
 
 # %% ../nbs/full/07_validation.ipynb #c7912f34
 def _twin_rows(train, valid):
-    "Which rows of `valid` (m,) are exactly, and which nearly, in `train`; none where chance explains as many."
-    a, b, text = _numbers(train, valid)
-    close = torch.where(torch.as_tensor(text), 0, .01 * torch.cat([a, b]).std(0))
-    known, unit = set(_digests(a)), close.clamp(min=1e-12)
-    exact = torch.tensor([d in known for d in _digests(b)])
-    near = torch.cat([(torch.cdist(part / unit, a / unit, p=math.inf) <= 1).any(1) for part in b.split(500)])
-    return [found & bool(found.sum() > 20 * _by_chance(a, b, limit)) for found, limit in ((exact, 0 * close), (near, close))]
+    """Which rows of `valid` (m,) are exactly, and which nearly, in `train`; none where chance
+    explains as many."""
+    a, b, close = _numbers(train, valid)
+    unit = close.clamp(min=1e-12)
+    parts = (b / unit).split(500)
+    nearest = torch.cat([torch.cdist(part, a / unit, p=math.inf).min(1).values for part in parts])
+    exact, near = nearest == 0, nearest <= 1
+    if exact.sum() <= 20 * _by_chance(a, b, 0): exact[:] = False
+    if near.sum() <= 20 * _by_chance(a, b, close): near[:] = False
+    return exact, near
 
 def _twin_pictures(train, valid):
     "Which pictures of `valid` (m,) are exactly, and which nearly, in `train`."
     a, b = (torch.as_tensor(t).detach().cpu() for t in (train, valid))
-    known, (p, q) = set(_digests(a)), map(_thumbnails, (a, b))
-    return torch.tensor([d in known for d in _digests(b)]), torch.cat([((part @ p.T) > .997).any(1) for part in q.split(500)])
+    known = {hash(picture.numpy().tobytes()) for picture in a}
+    exact = torch.tensor([hash(picture.numpy().tobytes()) in known for picture in b])
+    thumbs = _thumbnails(a).T
+    near = torch.cat([((part @ thumbs) > .997).any(1) for part in _thumbnails(b).split(500)])
+    return exact, near
 
 # %% ../nbs/full/07_validation.ipynb #2ef80078
-def duplicates(train, # rows (n, d), pictures (n, height, width) or (n, channels, height, width), or a DataFrame
+def _pictures(x): return not hasattr(x, 'columns') and torch.as_tensor(x).ndim > 2
+
+def duplicates(train, # rows (n, d), pictures (n, [channels,] height, width), or a DataFrame
                valid) -> list: # the same kind
-    "Rows or pictures of `valid` that stand in `train` too, exactly or nearly: a list with one `Leak`, or none."
-    pictures = not hasattr(train, 'columns') and torch.as_tensor(train).ndim > 2
-    exact, near = (_twin_pictures if pictures else _twin_rows)(train, valid)
+    """Rows or pictures of `valid` that stand in `train` too, exactly or nearly: a list with one
+    `Leak`, or none."""
+    exact, near = (_twin_pictures if _pictures(train) else _twin_rows)(train, valid)
     rows, same = (exact | near).nonzero()[:, 0].tolist(), int(exact.sum())
     if not rows: return []
-    return [Leak('duplicates', f'{len(rows)} of {len(valid)} in valid stand in train too ({same} exactly, {len(rows) - same} nearly), row {rows[0]} of valid first. Remove them from one side.', rows)]
+    what = (f'{len(rows)} of {len(valid)} in valid stand in train too ({same} exactly, '
+            f'{len(rows) - same} nearly), row {rows[0]} of valid first. Remove them from one side.')
+    return [Leak('duplicates', what, rows)]
 
 # %% ../nbs/full/07_validation.ipynb #fe13ca5d
-def _off(v, far, whole):
-    "One column with its numbers moved `far` standard deviations; what is no number (nor a whole one, unless `whole`) becomes all one value."
+def _off(v, far, kinds):
+    """One column with its numbers moved `far` standard deviations, if its dtype is one of `kinds`;
+    else all one value."""
     v = np.asarray(v)
     known = v[v == v] # without gaps
     if not len(known): return v
-    if v.dtype.kind in 'fi'[:1 + whole]: return (2 * v + far * (known.std() + 1)).astype(v.dtype)
-    return np.full_like(v, known[known.astype(str).argsort()[0 if far > 0 else -1]])
+    if v.dtype.kind in kinds:
+        return (2 * v + far * (known.std() + 1)).astype(v.dtype)
+    first_or_last = min if far > 0 else max
+    return np.full_like(v, first_or_last(known, key=str))
 
-def _disturbed(valid, far, whole):
+def _disturbed(valid, far, kinds):
     "`valid` with every column off, in its own type."
-    if not hasattr(valid, 'columns'): return torch.as_tensor(_off(valid, far, whole)) if torch.is_tensor(valid) else _off(valid, far, whole)
+    if torch.is_tensor(valid): return torch.as_tensor(_off(valid, far, kinds))
+    if not hasattr(valid, 'columns'): return _off(valid, far, kinds)
     made = copy.deepcopy(valid)
-    for name in made.columns: made[name] = type(made[name])(_off(made[name], far, whole), index=made.index, dtype=made[name].dtype)
+    for name in made.columns:
+        column = made[name]
+        made[name] = type(column)(_off(column, far, kinds), column.index, column.dtype)
     return made
 
 # %% ../nbs/full/07_validation.ipynb #4b8fb860
 def _prepared(prepare, train, valid):
-    "What `prepare` makes of the training rows, as a list of arrays. The global random numbers are put back, so that they start alike each time."
+    """What `prepare` makes of the training rows, as a list of arrays. The global random numbers
+    are put back, so that they start alike each time."""
     state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        try: found = prepare(copy.deepcopy(train), copy.deepcopy(valid))[0]
-        finally: np.random.set_state(state)
-    return [np.asarray(part) for part in (found if isinstance(found, (tuple, list)) else [found])]
+        try:
+            made = prepare(copy.deepcopy(train), copy.deepcopy(valid))[0]
+        finally:
+            np.random.set_state(state)
+    parts = made if isinstance(made, (tuple, list)) else [made]
+    return [np.asarray(part) for part in parts]
 
-def _same(a, b):
-    "Are two lists of arrays alike, gaps included?"
-    alike = lambda p, q: np.allclose(p, q, rtol=1e-5, atol=1e-8, equal_nan=True) if p.dtype.kind in 'fc' else np.array_equal(p.astype(str), q.astype(str))
-    return len(a) == len(b) and all(p.shape == q.shape and alike(p, q) for p, q in zip(a, b))
+def _alike(p, q):
+    "Are two arrays alike, gaps included?"
+    if p.shape != q.shape: return False
+    if p.dtype.kind in 'fc': return np.allclose(p, q, equal_nan=True)
+    return np.array_equal(p.astype(str), q.astype(str))
+
+def _all_alike(some, others): return len(some) == len(others) and all(map(_alike, some, others))
 
 # %% ../nbs/full/07_validation.ipynb #6090c1bb
 def moved_by_valid(prepare, # (train, valid) -> (train, valid), prepared
                    train, # raw rows: DataFrame, tensor or array
                    valid) -> list: # raw rows of the same kind
-    "Statistics before the split: do the prepared *training* rows move when the validation rows change? A list with one `Leak`, or none."
+    """Statistics before the split: do the prepared *training* rows move when the validation rows
+    change? A list with one `Leak`, or none. A `prepare` that is never twice the same is a
+    `ValueError`."""
     before = _prepared(prepare, train, valid)
-    if not _same(before, _prepared(prepare, train, valid)): raise ValueError('prepare gives other training rows each time it is called: give it a seed of its own, then check again.')
+    if not _all_alike(before, _prepared(prepare, train, valid)):
+        raise ValueError('prepare gives other training rows each time it is called: '
+                         'give it a seed of its own, then check again.')
     for far in (10, -10):
-        try: after = _prepared(prepare, train, _disturbed(valid, far, True))
-        except Exception: after = _prepared(prepare, train, _disturbed(valid, far, False)) # codes it has never seen, perhaps
-        if not _same(before, after):
-            return [Leak('statistics before the split', 'the prepared training rows move when the validation rows change. Compute means, choices and codes from train alone.')]
+        try:
+            after = _prepared(prepare, train, _disturbed(valid, far, 'fi'))
+        except Exception: # whole numbers may be codes, and these it has never seen
+            after = _prepared(prepare, train, _disturbed(valid, far, 'f'))
+        if not _all_alike(before, after):
+            what = ('the prepared training rows move when the validation rows change. '
+                    'Compute means, choices and codes from train alone.')
+            return [Leak('statistics before the split', what)]
     return []
 
 # %% ../nbs/full/07_validation.ipynb #b3dfe26f
@@ -285,42 +370,65 @@ def telltales(train, # features (n, d) or a DataFrame
               valid, # the same kind
               y, # (train answers, valid answers): floats to be met, else labels
               enough:float=.95) -> list: # a column that explains more than this is reported
-    "Target in the features: columns that alone tell the answer, on the validation rows. A list with one `Leak`, or none."
+    """Target in the features: columns that alone tell the answer, on the validation rows. A list
+    with one `Leak`, or none."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-    a, b, _ = _numbers(train, valid)
-    old, new = (np.asarray(t) for t in y)
-    tree = (DecisionTreeRegressor if old.dtype.kind == 'f' else DecisionTreeClassifier)(min_samples_leaf=3, random_state=0)
-    def wrong(preds): return ((preds - new)**2).mean() if old.dtype.kind == 'f' else (preds != new).mean()
-    labels, counts = np.unique(old, return_counts=True)
-    fool = wrong(old.mean() if old.dtype.kind == 'f' else labels[counts.argmax()])
-    if len(new) < 10 or fool == 0 or old.dtype.kind != 'f' and fool * len(new) < 5: return [] # too few to tell
-    names = list(getattr(train, 'columns', range(a.shape[1])))
-    told = {name: 1 - wrong(tree.fit(a[:, [i]], old).predict(b[:, [i]])) / fool for i, name in enumerate(names)}
-    found = {name: share for name, share in told.items() if share > enough}
-    words = ', '.join(f'column {name!r} alone explains {100 * share:.1f} %' for name, share in found.items())
-    return [Leak('target in the features', f'{words} of the answer. When is it written down? If after the answer is known, drop it.', list(found))] if found else []
+    (a, b, _), (old, new) = _numbers(train, valid), map(np.asarray, y)
+    numbers = old.dtype.kind == 'f'
+    tree = (DecisionTreeRegressor if numbers else DecisionTreeClassifier)(min_samples_leaf=3,
+                                                                         random_state=0)
+    fool = (DummyRegressor if numbers else DummyClassifier)().fit(a, old).score(b, new)
+    left = 1 - fool # what the fool does not explain
+    if len(new) < 10 or left < (1e-12 if numbers else 5 / len(new)):
+        return [] # too few to tell
+    told = {}
+    for i, name in enumerate(getattr(train, 'columns', range(a.shape[1]))):
+        share = (tree.fit(a[:, [i]], old).score(b[:, [i]], new) - fool) / left
+        if share > enough:
+            told[name] = f'column {name!r} alone explains {100 * share:.1f} %'
+    what = (f'{", ".join(told.values())} of the answer. When is it written down? If after the '
+            'answer is known, drop it.')
+    return [Leak('target in the features', what, list(told))] if told else []
 
 # %% ../nbs/full/07_validation.ipynb #b54f8e1b
 def out_of_order(train, # a time for each training row: numbers or dates
                  valid) -> list: # for each validation row
     "Validation rows that are not later than every training row. A list with one `Leak`, or none."
-    train, valid = np.asarray(train), np.asarray(valid)
-    rows = (valid <= train.max()).nonzero()[0].tolist()
-    return [Leak('order in time', f'{len(rows)} of {len(valid)} validation rows are not later than the last training row. Hold out the latest rows.', rows)] if rows else []
+    early = np.asarray(valid) <= np.asarray(train).max()
+    if not early.any(): return []
+    what = (f'{early.sum()} of {len(early)} validation rows are not later than the last training '
+            'row. Hold out the latest rows.')
+    return [Leak('order in time', what, early.nonzero()[0].tolist())]
 
 def shared_groups(train, # a group for each training row: patient, film, book
                   valid) -> list: # for each validation row
     "Groups with rows on both sides of the split. A list with one `Leak`, or none."
-    both = sorted(set(np.asarray(train).tolist()) & set(np.asarray(valid).tolist()), key=str)
-    return [Leak('groups', f'{len(both)} of {len(set(np.asarray(valid).tolist()))} groups in valid are in train too, e.g. {both[0]!r}. Keep each group on one side.', both)] if both else []
+    train, valid = (set(np.asarray(groups).tolist()) for groups in (train, valid))
+    both = sorted(train & valid, key=str)
+    if not both: return []
+    what = (f'{len(both)} of {len(valid)} groups in valid are in train too, e.g. {both[0]!r}. '
+            'Keep each group on one side.')
+    return [Leak('groups', what, both)]
 
 # %% ../nbs/full/07_validation.ipynb #11014816
 def _taken(train, valid, what):
     "A pair for train and valid: columns by name, or the pair as it is given; None stays None."
     if not isinstance(what, str): return what
     for side, name in ((train, 'train'), (valid, 'valid')):
-        if what not in side: raise ValueError(f'{name} has no column {what!r}. It has: {", ".join(map(str, side.columns))}.')
+        if what not in side:
+            there = ', '.join(map(str, side.columns))
+            raise ValueError(f'{name} has no column {what!r}. It has: {there}.')
     return train[what], valid[what]
+
+def _report(check, look, facts):
+    "Print what `look(*facts)` finds, and give it; where there are no facts, say so."
+    leaks = look(*facts) if facts else []
+    for leak in leaks:
+        print(f'! {leak}')
+    if not leaks:
+        print(f'✓ {check}: nothing found' if facts else f'- {check}: not checked')
+    return leaks
 
 # %% ../nbs/full/07_validation.ipynb #2de07139
 def check_leaks(train, # DataFrame, rows (n, d) or pictures
@@ -329,18 +437,19 @@ def check_leaks(train, # DataFrame, rows (n, d) or pictures
                 time=None, # a column, or (train times, valid times)
                 group=None, # a column, or (train groups, valid groups)
                 prepare=None) -> list: # (train, valid) -> (train, valid), as you prepare the rows
-    "Run every check there are facts for, print one report, and give the list of `Leak`s: empty where nothing was found."
-    if not len(train) or not len(valid): raise ValueError(f'train has {len(train)} rows, valid {len(valid)}: there is nothing to compare.')
-    named = [w for w in (target, time, group) if isinstance(w, str)]
-    pairs = {k: _taken(train, valid, w) for k, w in dict(target=target, time=time, group=group).items()}
+    """Run every check there are facts for, print one report, and give the list of `Leak`s: empty
+    where nothing was found. No rows, or no column of that name, is a `ValueError`."""
+    if not len(train) or not len(valid):
+        raise ValueError(f'train has {len(train)} rows, valid {len(valid)}: '
+                         'there is nothing to compare.')
+    named = [column for column in (target, time, group) if isinstance(column, str)]
+    target, time, group = (_taken(train, valid, what) for what in (target, time, group))
     x = [side.drop(columns=named) if named else side for side in (train, valid)]
-    flat = hasattr(train, 'columns') or torch.as_tensor(train).ndim == 2
-    checks = {'duplicates': lambda: duplicates(*x), 'statistics before the split': prepare and (lambda: moved_by_valid(prepare, train, valid)),
-              'target in the features': pairs['target'] is not None and flat and (lambda: telltales(*x, pairs['target'])),
-              'order in time': pairs['time'] is not None and (lambda: out_of_order(*pairs['time'])), 'groups': pairs['group'] is not None and (lambda: shared_groups(*pairs['group']))}
-    found = []
-    for name, look in checks.items():
-        leaks = look() if look else []
-        print(*[f'! {leak}' for leak in leaks] or [f'✓ {name}: nothing found' if look else f'- {name}: not checked'], sep='\n')
-        found += leaks
-    return found
+    rows = None if _pictures(train) else target and (*x, target)
+    found = [
+        _report('duplicates', duplicates, x),
+        _report('statistics before the split', moved_by_valid, prepare and (prepare, train, valid)),
+        _report('target in the features', telltales, rows),
+        _report('order in time', out_of_order, time),
+        _report('groups', shared_groups, group)]
+    return sum(found, [])

@@ -19,21 +19,26 @@ from .tables.passengers import titanic
 
 # %% ../nbs/full/05_titanic.ipynb #part
 def part(rows:pd.DataFrame, # any table
-         share:float=.2, # how much of it to hold out
+         share:float=.2, # how much of it validates
          seed:int=0) -> tuple: # where the random numbers start
-    "(train, valid): the rows in random order, round(n * share) of them held out. Split before you compute anything from them."
+    """(train, valid): the rows in random order, round(n * share) of them in `valid`; a side without
+    rows is a `ValueError`. Split before you compute anything from them."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).numpy()
     n = round(len(rows) * share)
-    if not 0 < n < len(rows): raise ValueError(f'part: {share} of {len(rows)} rows would hold out {n}. Both parts need rows.')
-    return rows.iloc[order[n:]].reset_index(drop=True), rows.iloc[order[:n]].reset_index(drop=True)
+    if not 0 < n < len(rows):
+        raise ValueError(f'part: {share} of {len(rows)} rows are {n}. Both parts need rows.')
+    rows = rows.iloc[order]
+    return rows[n:].reset_index(drop=True), rows[:n].reset_index(drop=True)
 
 # %% ../nbs/full/05_titanic.ipynb #baseline_by
 def baseline_by(train:pd.DataFrame, # rows with the answer
-                valid:pd.DataFrame, # rows to answer; what it says in `target`, if it is there, must not matter
+                valid:pd.DataFrame, # rows to answer; their own `target`, if there, must not matter
                 by:list, # the columns that make a group, e.g. ['class', 'sex']
                 target:str='survived'): # the column with 0 or 1
-    """For each row of `valid` what most *training* rows of its group did: float64 (m,), 1. where more than half of them have target 1, else 0.
-    A group that is not in the training rows gets the answer of all training rows together. `valid[by].merge(table, on=by, how='left')` looks groups up."""
+    """For each row of `valid` what most *training* rows of its group did: float64 (m,), 1. where
+    more than half of them have target 1, else 0. A group that is not in the training rows gets
+    the answer of all training rows together. `valid[by].merge(table, on=by, how='left')` looks
+    groups up."""
     table = train.groupby(by)[target].mean().reset_index()
     shares = valid[by].merge(table, on=by, how='left')[target].fillna(train[target].mean())
     return torch.tensor((shares > .5).to_numpy()).double()
@@ -41,22 +46,28 @@ def baseline_by(train:pd.DataFrame, # rows with the answer
 # %% ../nbs/full/05_titanic.ipynb #missed
 def missed(preds, # (n,) numbers, yes above a half
            y): # (n,) 0 or 1
-    "The part of the predictions on the wrong side of 0.5: 0-d, float64, 0 to 1. Two different shapes are a ValueError."
-    if preds.shape != y.shape: raise ValueError(f'missed: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. Give both the same: preds[:, 0] makes (n,) of (n, 1).')
+    """The part of the predictions on the wrong side of 0.5: 0-d, float64, 0 to 1. Two different
+    shapes are a ValueError."""
+    if preds.shape != y.shape:
+        raise ValueError(f'missed: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. '
+                         'Give both the same: preds[:, 0] makes (n,) of (n, 1).')
     return ((preds > .5) != (y > .5)).double().mean()
 
 # %% ../nbs/full/05_titanic.ipynb #floor
 def best_possible(rows:pd.DataFrame, # the rows to be judged on, with their answers
                   by:list, # everything a model is told
                   target:str='survived'):
-    "The lowest `missed` that any function of the columns `by` can have on these rows, 0-d: it needs their answers, so it is a floor and no model."
-    return missed(baseline_by(rows, rows, by, target), torch.tensor(rows[target].to_numpy()).double())
+    """The lowest `missed` that any function of the columns `by` can have on these rows, 0-d: it
+    needs their answers, so it is a floor and no model."""
+    y = torch.tensor(rows[target].to_numpy()).double()
+    return missed(baseline_by(rows, rows, by, target), y)
 
 # %% ../nbs/full/05_titanic.ipynb #dummies
 def dummies(values:pd.Series, # (n,) words, or numbers that stand for words
             known): # list of the k values that get a column, in this order
-    """A column of 0. and 1. for each value in `known`: float64 (n, k), 1 where a row has that value.
-    A value in `values` that is not in `known` is a ValueError that names it, and so is a gap."""
+    """A column of 0. and 1. for each value in `known`: float64 (n, k), 1 where a row has that
+    value. A value in `values` that is not in `known` is a ValueError that names it, and so is a
+    gap."""
     strange = [v for v in values.unique().tolist() if v not in known]
     if strange: raise ValueError(f'dummies: {strange[0]!r} is not among {list(known)}.')
     return torch.tensor(np.stack([values == k for k in known], 1)).double()
@@ -64,63 +75,88 @@ def dummies(values:pd.Series, # (n,) words, or numbers that stand for words
 # %% ../nbs/full/05_titanic.ipynb #columns
 def _column(rows, c):
     "Column `c` of a table, or a `DataError` with the names there are."
-    if c not in rows: raise DataError(f'there is no column {c!r}. The table has: {", ".join(map(str, rows.columns))}.')
+    if c not in rows:
+        names = ', '.join(map(str, rows.columns))
+        raise DataError(f'there is no column {c!r}. The table has: {names}.')
     return rows[c]
 
+def _refuse(v, bad, why):
+    "A `DataError` that names the first value of column `v` where `bad` is True."
+    if bad.any():
+        raise DataError(f'column {v.name}: {v[bad].tolist()[0]!r} in row {bad.argmax()} {why}.')
+
 def _figures(rows, c, log):
-    "Column `c` as float64, its logarithm if told so; gaps stay gaps. What is no number is a `DataError`."
-    v = pd.to_numeric(_column(rows, c), errors='coerce').astype('float64')
-    bad = rows[c].notna() & (v.isna() | v.isin([np.inf, -np.inf]) | (log & (v <= -1)))
-    if bad.any(): raise DataError(f'column {c}: {rows[c][bad].tolist()[0]!r} in row {bad.argmax()} is no number{" that has a logarithm" * log}.')
-    return np.log1p(v) if log else v
-
-def _commonest(rows, c):
-    "The commonest word of column `c`; None where there is none."
-    return _column(rows, c).mode().get(0)
-
-def _filled(rows, c, fill, known):
-    "Column `c` with its gaps filled. A word that is not in `known` is a `DataError`."
+    "Column `c` as float64, its logarithm if told so; gaps stay gaps. No number is a `DataError`."
     v = _column(rows, c)
-    v = v.where(v.notna(), fill)
-    strange = ~v.isin(known)
-    if strange.any(): raise DataError(f'column {c}: {v[strange].tolist()[0]!r} in row {strange.argmax()} was not in the training rows, which have {", ".join(map(str, known))}. Leave that row out, or say which of these it counts as.')
+    figures = pd.to_numeric(v, errors='coerce').astype('float64')
+    _refuse(v, v.notna() & ~np.isfinite(figures), 'is no number')
+    if not log: return figures
+    _refuse(v, figures <= -1, 'is no number that has a logarithm')
+    return np.log1p(figures)
+
+def _filled(rows, c, known):
+    "Column `c`, gaps filled with the last word in `known`. A word not in `known` is a `DataError`."
+    v = _column(rows, c)
+    v = v.where(v.notna(), known[-1])
+    words = ', '.join(map(str, known))
+    _refuse(v, ~v.isin(known), f'was not in the training rows, which have {words}. '
+                               'Leave that row out, or say which of these it counts as')
     return v
 
 # %% ../nbs/full/05_titanic.ipynb #Features
 class Features:
-    """Rows of a table as float64 numbers. Words become dummies, all but the commonest; numbers get mean 0 and standard deviation 1; logs are log(1 + number)
-    first; a column of ones is last. Words, fills and scales are learned in `fit`, from the training rows alone."""
-    def __init__(self, words=(), numbers=(), logs=()):
-        self.words, self.figures = list(words), [(c, False) for c in numbers] + [(c, True) for c in logs]
+    """Rows of a table as float64 numbers. Words become dummies, all but the commonest; numbers
+    get mean 0 and standard deviation 1; logs are log(1 + number) first; a column of ones is
+    last. Words, fills and scales are learned in `fit`, from the training rows alone."""
+    def __init__(self, words=(), # columns of words
+                 numbers=(), # columns of numbers
+                 logs=()): # columns of numbers above -1 that are taken in logarithms
+        self.words, self.numbers, self.logs = list(words), [*numbers, *logs], set(logs)
 
     def fit(self, train:pd.DataFrame): # training rows
         "Learn words, fills and scales; gives itself. A column without any value is a `DataError`."
-        self.fill = {c: _commonest(train, c) for c in self.words} | {c: _figures(train, c, log).dropna().median() for c, log in self.figures}
-        empty = [c for c, v in self.fill.items() if v is None or v != v]
-        if empty: raise DataError(f'column {empty[0]} has no value in the {len(train)} training rows: there is nothing to learn from it. Leave it out.')
-        self.known = {c: sorted(set(train[c].dropna()) - {self.fill[c]}, key=str) + [self.fill[c]] for c in self.words} # the one without a column is last
-        full = {c: _figures(train, c, log).fillna(self.fill[c]) for c, log in self.figures}
-        self.scale = {c: (v.mean(), v.std() if v.std() > 0 else 1.) for c, v in full.items()}
-        self.names = [f'{c}_{k}' for c in self.words for k in self.known[c][:-1]] + ['log_' * log + c for c, log in self.figures] + ['one']
+        for c in self.words + self.numbers:
+            if _column(train, c).isna().all():
+                raise DataError(f'column {c} has no value in the {len(train)} training rows: '
+                                'there is nothing to learn from it. Leave it out.')
+        self.known, self.fill, self.scale = {}, {}, {}
+        for c in self.words:
+            self.fill[c] = commonest = train[c].mode()[0]
+            others = sorted(set(train[c].dropna()) - {commonest}, key=str)
+            self.known[c] = [*others, commonest] # the last one gets no column
+        for c in self.numbers:
+            v = _figures(train, c, c in self.logs)
+            self.fill[c] = v.median()
+            v = v.fillna(self.fill[c])
+            self.scale[c] = v.mean(), v.std() if v.std() > 0 else 1.
+        words = [f'{c}_{k}' for c in self.words for k in self.known[c][:-1]]
+        numbers = [f'log_{c}' if c in self.logs else c for c in self.numbers]
+        self.names = [*words, *numbers, 'one']
         return self
 
     def x(self, rows:pd.DataFrame) -> torch.Tensor: # any rows
-        "The rows as float64 (n, d), a column for each of `names`. A column that is missing, or a word that was not in training, is a `DataError`."
-        words = [dummies(_filled(rows, c, self.fill[c], known), known)[:, :-1] for c, known in self.known.items()]
-        figures = [(_figures(rows, c, log).fillna(self.fill[c]) - self.scale[c][0]) / self.scale[c][1] for c, log in self.figures]
-        return torch.cat([*words, *[torch.tensor(v.to_numpy())[:, None] for v in figures], torch.ones(len(rows), 1)], 1).double()
+        """The rows as float64 (n, d), a column for each of `names`. A column that is missing, or
+        a word that was not in training, is a `DataError`."""
+        columns = [dummies(_filled(rows, c, known), known)[:, :-1]
+                   for c, known in self.known.items()]
+        for c, (mean, std) in self.scale.items():
+            v = (_figures(rows, c, c in self.logs).fillna(self.fill[c]) - mean) / std
+            columns.append(torch.tensor(v.to_numpy())[:, None])
+        return torch.cat([*columns, torch.ones(len(rows), 1)], 1).double()
 
 # %% ../nbs/full/05_titanic.ipynb #ready
 def ready(train:pd.DataFrame, # rows with the answer
-          valid:pd.DataFrame, # held-out rows with the answer
+          valid:pd.DataFrame, # validation rows with the answer
           features:Features, # is fitted on `train`
           target:str='survived') -> tuple: # the column with 0 or 1
-    "((x, y), (new_x, new_y)): both parts as float64 tensors (n, d) and (n,). An answer other than 0 or 1 is a `DataError`."
+    """((x, y), (new_x, new_y)): both parts as float64 tensors (n, d) and (n,). An answer other
+    than 0 or 1 is a `DataError`."""
     for rows in (train, valid):
-        strange = _column(rows, target)[~_column(rows, target).isin([0, 1])]
-        if len(strange): raise DataError(f'column {target}: {strange.tolist()[0]!r} in row {strange.index[0]} is neither 0 nor 1.')
+        answers = _column(rows, target)
+        _refuse(answers, ~answers.isin([0, 1]), 'is neither 0 nor 1')
     features.fit(train)
-    return tuple((features.x(rows), torch.tensor(rows[target].to_numpy()).double()) for rows in (train, valid))
+    return tuple((features.x(rows), torch.tensor(rows[target].to_numpy()).double())
+                 for rows in (train, valid))
 
 # %% ../nbs/full/05_titanic.ipynb #linear
 def linear(x, # (n, d)
@@ -142,14 +178,17 @@ def by_autograd(model, # function (x, *params) -> (n,)
                 params, # list of tensors; they stay as they are
                 x, # (n, d)
                 y): # (n,)
-    "The gradients of the mean squared error by autograd, for comparison: a list of tensors shaped as `params`."
+    """The gradients of the mean squared error by autograd, for comparison: a list of tensors
+    shaped as `params`."""
     own = [p.detach().clone().requires_grad_() for p in params]
     return list(torch.autograd.grad(mse(model(x, *own), y), own))
 
 def apart(some, # list of tensors
           others): # list of tensors, same shapes
     "The largest difference between two lists of tensors, a float. Other shapes are a ValueError."
-    if [t.shape for t in some] != [t.shape for t in others]: raise ValueError(f'apart: shapes {[tuple(t.shape) for t in some]} and {[tuple(t.shape) for t in others]}.')
+    if [t.shape for t in some] != [t.shape for t in others]:
+        raise ValueError(f'apart: shapes {[tuple(t.shape) for t in some]} and '
+                         f'{[tuple(t.shape) for t in others]}.')
     return max((a - b).abs().max().item() for a, b in zip(some, others))
 
 # %% ../nbs/full/05_titanic.ipynb #fit
@@ -160,11 +199,13 @@ def fit(model, # function (x, *params) -> (n,)
         y, # (n,)
         lr:float, # learning rate
         steps:int) -> list: # all rows take part in each
-    "Gradient descent with gradients made by hand. Gives the loss before each step, a list of `steps` floats."
+    """Gradient descent with gradients made by hand. Gives the loss before each step, a list of
+    `steps` floats."""
     losses = []
     for _ in range(steps):
         losses.append(mse(model(x, *params), y).item())
-        for p, slope in zip(params, gradient(x, y, *params), strict=True): p -= lr * slope
+        for p, slope in zip(params, gradient(x, y, *params), strict=True):
+            p -= lr * slope
     return losses
 
 # %% ../nbs/full/05_titanic.ipynb #squashed
@@ -177,8 +218,9 @@ def squashed(x, # (n, d)
 def sigmoid_gradient(x, # (n, d)
                      y, # (n,)
                      w): # (d,)
-    """The gradient of mse(sigmoid(x @ w), y) with respect to `w`, by hand: a list with one tensor, (d,).
-    Slope j is the mean over the rows of 2 * (p - y) * p * (1 - p) * x[:, j], where p is the prediction."""
+    """The gradient of mse(sigmoid(x @ w), y) with respect to `w`, by hand: a list with one
+    tensor, (d,). Slope j is the mean over the rows of 2 * (p - y) * p * (1 - p) * x[:, j], where
+    p is the prediction."""
     p = torch.sigmoid(x @ w)
     return [x.T @ (2 * (p - y) * p * (1 - p)) / len(y)]
 
@@ -193,11 +235,14 @@ def hidden(x, # (n, d)
 # %% ../nbs/full/05_titanic.ipynb #start
 def start(*sizes, # columns, hidden numbers of each layer, 1: e.g. 6, 10, 1
           seed:int=0) -> list: # where the random numbers start
-    "Random weights and zero biases for `deep`: [w, w2, b2, w3, b3, ...], float64. For sizes d, k, 1 they are `hidden`'s w1 (d, k), w2 (k,) and b."
+    """Random weights and zero biases for `deep`: [w, w2, b2, w3, b3, ...], float64. For sizes d,
+    k, 1 they are `hidden`'s w1 (d, k), w2 (k,) and b."""
     g, params = torch.Generator().manual_seed(seed), []
-    for i, (a, k) in enumerate(zip(sizes, sizes[1:])):
+    for a, k in zip(sizes, sizes[1:]):
         shape = (a, k) if k > 1 else (a,) # a single number comes out of the last layer
-        params += [torch.randn(shape, generator=g).double() / a**.5] + [torch.zeros(shape[1:]).double()] * (i > 0) # `one` is the first layer's bias
+        params.append(torch.randn(shape, generator=g).double() / a**.5)
+        if len(params) > 1: # the first layer has `one` for its bias
+            params.append(torch.zeros(shape[1:]).double())
     return params
 
 # %% ../nbs/full/05_titanic.ipynb #hidden_gradient
@@ -206,8 +251,9 @@ def hidden_gradient(x, # (n, d)
                     w1, # (d, k)
                     w2, # (k,)
                     b): # one number
-    """The gradients of mse(sigmoid(relu(x @ w1) @ w2 + b), y) by hand: a list of three tensors in the shapes of w1, w2 and b.
-    `torch.outer(d, w2)` is the table of every d[i] * w2[j]; a ReLU is open where its output is above 0."""
+    """The gradients of mse(sigmoid(relu(x @ w1) @ w2 + b), y) by hand: a list of three tensors
+    in the shapes of w1, w2 and b. `torch.outer(d, w2)` is the table of every d[i] * w2[j]; a
+    ReLU is open where its output is above 0."""
     h = torch.relu(x @ w1)                            # (n, k)
     p = torch.sigmoid(h @ w2 + b)                     # (n,)
     d = 2 * (p - y) / len(y) * p * (1 - p)            # (n,)   at h @ w2 + b
@@ -220,7 +266,8 @@ def deep(x, # (n, d)
          *rest): # w2, b2, w3, b3, ...; the last w is (k,), its b one number
     "Layers with ReLUs between them and the sigmoid at the end: predictions (n,) between 0 and 1."
     z = x @ w
-    for w, b in zip(rest[::2], rest[1::2]): z = relu(z) @ w + b
+    for w, b in zip(rest[::2], rest[1::2]):
+        z = relu(z) @ w + b
     return sigmoid(z)
 
 # %% ../nbs/full/05_titanic.ipynb #deep_gradient
@@ -228,13 +275,15 @@ def deep_gradient(x, # (n, d)
                   y, # (n,)
                   w, # as in `deep`
                   *rest) -> list: # as in `deep`
-    "The gradients of mse(deep(x, w, *rest), y) by hand, in the order and shapes of the parameters: backpropagation (Rumelhart, Hinton and Williams 1986)."
+    """The gradients of mse(deep(x, w, *rest), y) by hand, in the order and shapes of the
+    parameters: backpropagation (Rumelhart, Hinton and Williams 1986)."""
     into, z = [x], x @ w # what goes into each layer
     for v, b in zip(rest[::2], rest[1::2]):
         into.append(relu(z))
         z = into[-1] @ v + b
     p = sigmoid(z)
-    d, slopes = 2 * (p - y) / len(y) * p * (1 - p), []
+    d = 2 * (p - y) / len(y) * p * (1 - p)
+    slopes = []
     for v, h in reversed(list(zip(rest[::2], into[1:]))): # from the last layer to the second
         slopes = [h.T @ d, d.sum(0), *slopes]
         d = (torch.outer(d, v) if v.ndim == 1 else d @ v.T) * (h > 0)
@@ -254,12 +303,15 @@ def as_module(params, # [w, w2, b2, ...] as `start` makes them
               squash:bool=True) -> torch.nn.Module: # False: no sigmoid, as in `linear`
     "The model `deep` (or `linear`) as a torch module with a copy of these weights: (n, d) -> (n,)."
     layers = [_dense(params[0])]
-    for w, b in zip(params[1::2], params[2::2]): layers += [torch.nn.ReLU(), _dense(w, b)]
-    return torch.nn.Sequential(*layers, *[torch.nn.Sigmoid()] * squash, torch.nn.Flatten(0))
+    for w, b in zip(params[1::2], params[2::2]):
+        layers += [torch.nn.ReLU(), _dense(w, b)]
+    if squash: layers.append(torch.nn.Sigmoid())
+    return torch.nn.Sequential(*layers, torch.nn.Flatten(0))
 
 # %% ../nbs/full/05_titanic.ipynb #twin_inputs
 def twin_inputs() -> dict:
-    "What the spreadsheet of this lesson starts from: the training rows `x` (1761, 6) and `y`, `names`, `lr`, and the first weights of both models, float64."
+    """What the spreadsheet of this lesson starts from: the training rows `x` (1761, 6) and `y`,
+    `names`, `lr`, and the first weights of both models, float64."""
     features, (train, valid) = Features(['class', 'sex', 'age']), part(titanic())
     (x, y), _ = ready(train, valid, features)
     w1, w2, b = start(6, 2, 1)

@@ -1,4 +1,4 @@
-"Layers with a promise: monotone whatever their numbers are, equal to the equation and to autograd, kept by files, and judged by numbers that refuse what they cannot say."
+"Layers with a promise: monotone, equal to the equation and to autograd, kept by files; and numbers that refuse."
 import io
 import math
 
@@ -7,18 +7,32 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.layers import Decay, Growth, MonotoneSum, Scaled, dense, grow_and_fade, mape, n_params, softplus, wrong_way
+from coursehelpers.layers import (
+    Decay,
+    Growth,
+    MonotoneSum,
+    Scaled,
+    dense,
+    grow_and_fade,
+    mape,
+    n_params,
+    softplus,
+    wrong_way,
+)
 
 
 def scattered(terms, seed, spread=3.):
     "A float64 layer with random numbers, far from its start."
     layer, g = MonotoneSum(terms).double(), torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for p in layer.parameters(): p.copy_(spread * torch.randn(p.shape, generator=g, dtype=p.dtype))
+        for p in layer.parameters():
+            p.copy_(spread * torch.randn(p.shape, generator=g, dtype=p.dtype))
     return layer
 
 
-def grid(dtype=torch.float64): return torch.cartesian_prod(torch.linspace(-20, 40, 31, dtype=dtype), torch.linspace(-20, 40, 31, dtype=dtype))
+def grid(dtype=torch.float64):
+    line = torch.linspace(-20, 40, 31, dtype=dtype)
+    return torch.cartesian_prod(line, line)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
@@ -43,7 +57,8 @@ def test_no_step_on_a_grid_goes_the_wrong_way(seed):
 def test_modules_are_the_function(terms):
     layer, x = scattered(terms, terms, 1.), torch.rand(40, 2, dtype=torch.float64) * 10
     want = grow_and_fade(*x.T, layer.growth.b, layer.growth.w, layer.decay.b, layer.decay.w, layer.w)
-    assert (layer(x) - want).abs().max() < 1e-12 and (layer(x) - grow_and_fade(*x.T, *layer.numbers())).abs().max() < 1e-12
+    assert (layer(x) - want).abs().max() < 1e-12
+    assert (layer(x) - grow_and_fade(*x.T, *layer.numbers())).abs().max() < 1e-12
     assert (layer.numbers()[3].diff() <= 0).all()
     assert torch.autograd.gradcheck(lambda x: layer(x), x[:3].requires_grad_())
 
@@ -61,7 +76,8 @@ def test_softplus_is_right_at_any_size(x):
     y = softplus(v)
     y.backward()
     want = x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
-    assert y.item() == pytest.approx(want, rel=1e-14, abs=1e-300) and v.grad.item() == pytest.approx(torch.sigmoid(torch.tensor(x, dtype=torch.float64)).item(), rel=1e-9)
+    assert y.item() == pytest.approx(want, rel=1e-14, abs=1e-300)
+    assert v.grad.item() == pytest.approx(torch.sigmoid(torch.tensor(x, dtype=torch.float64)).item(), rel=1e-9)
     assert torch.allclose(softplus(v.float()), F.softplus(v.float())) and softplus(v.half()).dtype == torch.float16
 
 
@@ -76,7 +92,8 @@ def test_two_layers_share_nothing_and_a_file_keeps_all():
     b.load_state_dict(torch.load(kept))
     x = torch.rand(10, 2)
     assert torch.equal(a(x), b(x))
-    with pytest.raises(RuntimeError, match='size mismatch'): MonotoneSum(2).load_state_dict(a.state_dict())
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        MonotoneSum(2).load_state_dict(a.state_dict())
 
 
 def test_terms_start_apart():
@@ -112,15 +129,18 @@ def test_factors_say_what_they_are():
 def test_scaled_goes_where_its_net_goes():
     net = Scaled(dense(2, 3, 3, 1, act=nn.ReLU), (3, 6), 10).double()
     x = torch.rand(4, 2).double()
-    assert net(x).dtype == torch.float64 and torch.equal(net(x), 10 * net.net(x / torch.tensor([3., 6]).double()))
-    assert 'x_size' in net.state_dict() and n_params(net) == n_params(dense(2, 3, 3, 1)) == n_params(MonotoneSum(5)) == 25
+    assert net(x).dtype == torch.float64 and torch.equal(net(x), 10 * net.model(x / torch.tensor([3., 6]).double()))
+    assert 'x_size' in net.state_dict()
+    assert n_params(net) == n_params(dense(2, 3, 3, 1)) == n_params(MonotoneSum(5)) == 25
 
 
 def test_mape_refuses_what_it_cannot_say():
     y = torch.tensor([100., -200, 50])
     assert mape(y * 1.1, y).item() == pytest.approx(10, rel=1e-5) and mape(torch.zeros(3), y) == 100
-    with pytest.raises(ValueError, match='at 1 of 3'): mape(y, torch.tensor([1., 0, 2]))
-    with pytest.raises(ValueError, match='shape'): mape(y[:, None], y)
+    with pytest.raises(ValueError, match='at 1 of 3'):
+        mape(y, torch.tensor([1., 0, 2]))
+    with pytest.raises(ValueError, match='shape'):
+        mape(y[:, None], y)
     assert mape(torch.tensor([math.nan, 1, 1]), y).isnan()
 
 
@@ -128,4 +148,5 @@ def test_wrong_way_counts_steps():
     y = torch.tensor([[0., 1, 1, 0], [1, 1, 2, 2], [0, 3, 2, 1]])
     assert wrong_way(y, 1, 1).item() == pytest.approx(3 / 9) and wrong_way(y, 0, 1).item() == pytest.approx(2 / 8)
     assert wrong_way(y, 1, -1).item() == pytest.approx(3 / 9) and wrong_way(torch.zeros(4), 0, 1) == 0
-    with pytest.raises(ValueError, match='NaN'): wrong_way(y / 0, 0, 1)
+    with pytest.raises(ValueError, match='NaN'):
+        wrong_way(y / 0, 0, 1)

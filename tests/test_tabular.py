@@ -1,4 +1,4 @@
-"tabular: nothing is learned from held-out rows, gradients by hand are autograd's, and torch.nn and the Learner make the same steps."
+"tabular: nothing is learned from validation rows, gradients by hand are autograd's, torch and Learner step alike."
 from pathlib import Path
 
 import matplotlib
@@ -40,7 +40,9 @@ from coursehelpers.tabular import (
 from tests.test_sections import sections
 
 LESSON = Path(__file__).parents[1]/'nbs/full/05_titanic.ipynb'
-MODELS = dict(linear=(linear, linear_gradient, [], .5), sigmoid=(squashed, sigmoid_gradient, [], 2), hidden=(hidden, hidden_gradient, [10], 2), deep=(deep, deep_gradient, [10, 10], 2), deeper=(deep, deep_gradient, [7, 5, 3], 1))
+MODELS = dict(linear=(linear, linear_gradient, [], .5), sigmoid=(squashed, sigmoid_gradient, [], 2),
+              hidden=(hidden, hidden_gradient, [10], 2), deep=(deep, deep_gradient, [10, 10], 2),
+              deeper=(deep, deep_gradient, [7, 5, 3], 1))
 CROWD = Features(['Sex', 'Pclass', 'Embarked'], numbers=['Age', 'SibSp', 'Parch'], logs=['Fare'])
 
 
@@ -61,7 +63,8 @@ def test_part_keeps_every_row_once(n, share, seed):
 
 @pytest.mark.parametrize('n, share', [(5, 0.), (5, 1.), (2, .1), (0, .2), (5, 1.5), (5, -1.)])
 def test_part_refuses_an_empty_side(n, share):
-    with pytest.raises(ValueError, match='Both parts need rows'): part(titanic()[:n], share)
+    with pytest.raises(ValueError, match='Both parts need rows'):
+        part(titanic()[:n], share)
 
 
 def test_the_torch_seed_stays():
@@ -73,10 +76,14 @@ def test_the_torch_seed_stays():
 
 def test_validation_rows_have_no_say():
     train, valid = part(made_up(), seed=2)
-    whole = CROWD.words + [c for c, _ in CROWD.figures]
-    prepare = lambda train, valid: [Features(['Sex', 'Pclass', 'Embarked'], ['Age', 'SibSp', 'Parch'], ['Fare']).fit(train).x(train), valid.index.to_numpy()]
+    whole = CROWD.words + CROWD.numbers
+    def prepare(train, valid):
+        return [Features(['Sex', 'Pclass', 'Embarked'], ['Age', 'SibSp', 'Parch'],
+                                                 ['Fare']).fit(train).x(train), valid.index.to_numpy()]
     assert not moved_by_valid(prepare, train[whole], valid[whole])
-    early = lambda train, valid: [Features(['Sex'], ['Age'], ['Fare']).fit(pd.concat([train, valid])).x(train), valid.index.to_numpy()]
+    def early(train, valid):
+        return [Features(['Sex'], ['Age'], ['Fare']).fit(pd.concat([train, valid])).x(train),
+                                      valid.index.to_numpy()]
     assert moved_by_valid(early, train[whole], valid[whole]) # the check can tell
 
 
@@ -91,51 +98,63 @@ def test_equal_people_in_both_parts_are_no_leak(capsys):
     train, valid = part(titanic())
     assert check_leaks(train, valid, target='survived') == []
     twice = pd.concat([part(made_up())[0], part(made_up())[1][:40]]) # the same persons again are one
-    assert any(leak.check == 'duplicates' for leak in check_leaks(twice[kaggle_columns[3:]], part(made_up())[1][kaggle_columns[3:]]))
+    assert any(leak.check == 'duplicates'
+               for leak in check_leaks(twice[kaggle_columns[3:]], part(made_up())[1][kaggle_columns[3:]]))
 
 
 # ---- features
 
 def test_features_by_hand():
-    train = pd.DataFrame(dict(port=['S', 'S', None, 'C', 'S'], age=[20., None, 30, 40, 30], fare=[0., 1, 3, np.nan, 7], stuck=[4] * 5))
+    train = pd.DataFrame(dict(port=['S', 'S', None, 'C', 'S'], age=[20., None, 30, 40, 30], fare=[0., 1, 3, np.nan, 7],
+                              stuck=[4] * 5))
     f = Features(['port'], ['age', 'stuck'], ['fare']).fit(train)
     assert f.names == ['port_C', 'age', 'stuck', 'log_fare', 'one']
     x = f.x(train)
-    assert x.dtype == torch.float64 and x.shape == (5, 5) and x[:, 0].tolist() == [0, 0, 0, 1, 0] and x[:, -1].tolist() == [1] * 5
+    assert x.dtype == torch.float64 and x.shape == (5, 5) and x[:, 0].tolist() == [0, 0, 0, 1, 0]
+    assert x[:, -1].tolist() == [1] * 5
     age = torch.tensor([20., 30, 30, 40, 30]).double()
-    assert torch.allclose(x[:, 1], (age - age.mean()) / age.std()) and x[:, 2].tolist() == [0] * 5 # the median fills; a column without spread is only moved
+    # the median fills; a column without spread is only moved
+    assert torch.allclose(x[:, 1], (age - age.mean()) / age.std()) and x[:, 2].tolist() == [0] * 5
     fare = torch.tensor([0., 1, 3, 2, 7]).double().log1p()
     fare[3] = torch.tensor([0., 1, 3, 7]).double().log1p().quantile(.5) # the median of the logarithms
     assert torch.allclose(x[:, 3], (fare - fare.mean()) / fare.std())
-    later = f.x(pd.DataFrame(dict(fare=[None], age=['31'], port=[None], stuck=[5], more=['x']), index=[9])) # other order, a column more, a number as text
+    # other order, a column more, a number as text
+    later = f.x(pd.DataFrame(dict(fare=[None], age=['31'], port=[None], stuck=[5], more=['x']), index=[9]))
     assert torch.allclose(later[0, 1], (31 - age.mean()) / age.std()) and later[0, 0] == 0 and later[0, 2] == 1
 
 
 @pytest.mark.parametrize('change, words', [
-    (dict(Sex='other'), r"column Sex: 'other' in row 0 was not in the training rows, which have female, male"), (dict(Pclass=4), 'column Pclass: 4 in row 0'), (dict(Age='abc'), "column Age: 'abc' in row 0 is no number"),
-    (dict(Fare=-3.), 'column Fare: -3.0 in row 0 is no number that has a logarithm'), (dict(Fare=np.inf), 'column Fare: inf'), (None, "there is no column 'Age'. The table has: PassengerId")])
+    (dict(Sex='other'), r"column Sex: 'other' in row 0 was not in the training rows, which have female, male"),
+    (dict(Pclass=4), 'column Pclass: 4 in row 0'), (dict(Age='abc'), "column Age: 'abc' in row 0 is no number"),
+    (dict(Fare=-3.), 'column Fare: -3.0 in row 0 is no number that has a logarithm'),
+    (dict(Fare=np.inf), 'column Fare: inf'), (None, "there is no column 'Age'. The table has: PassengerId")])
 def test_rows_that_features_cannot_use(change, words):
     f = CROWD.fit(made_up())
     rows = made_up()[:4].drop(columns='Age') if change is None else made_up()[:4].astype(object).assign(**change)
-    with pytest.raises(DataError, match=words): f.x(rows)
+    with pytest.raises(DataError, match=words):
+        f.x(rows)
 
 
 @pytest.mark.parametrize('column', ['Sex', 'Age', 'Fare'])
 def test_a_column_without_values_is_named(column):
-    with pytest.raises(DataError, match=f'column {column} has no value in the 891 training rows'): Features(['Sex'], ['Age'], ['Fare']).fit(made_up().assign(**{column: None}))
+    with pytest.raises(DataError, match=f'column {column} has no value in the 891 training rows'):
+        Features(['Sex'], ['Age'], ['Fare']).fit(made_up().assign(**{column: None}))
 
 
 @pytest.mark.parametrize('bad', [2, 'yes', None, .5])
 def test_an_answer_that_is_none(bad):
     rows = titanic().astype(object)
     rows.loc[7, 'survived'] = bad
-    with pytest.raises(DataError, match='column survived: .* in row 7 is neither 0 nor 1'): ready(rows, titanic(), Features(['sex']))
-    with pytest.raises(DataError, match='no column'): ready(titanic(), titanic()[['sex']], Features(['sex']))
+    with pytest.raises(DataError, match='column survived: .* in row 7 is neither 0 nor 1'):
+        ready(rows, titanic(), Features(['sex']))
+    with pytest.raises(DataError, match='no column'):
+        ready(titanic(), titanic()[['sex']], Features(['sex']))
 
 
 def test_dummies_refuse_gaps_and_strangers():
     assert dummies(pd.Series([2, 1, 2]), [1, 2]).tolist() == [[0, 1], [1, 0], [0, 1]]
-    for strange in ('x', None): pytest.raises(ValueError, dummies, pd.Series(['a', strange], dtype=object), ['a'])
+    for strange in ('x', None):
+        pytest.raises(ValueError, dummies, pd.Series(['a', strange], dtype=object), ['a'])
 
 
 # ---- the table
@@ -143,12 +162,15 @@ def test_dummies_refuse_gaps_and_strangers():
 def test_the_table_and_its_floor():
     train, valid = part(titanic(), seed=4)
     y = torch.tensor(valid.survived).double()
-    true = [float(train[(train['class'] == c) & (train.sex == s)].survived.mean() > .5) for c, s in zip(valid['class'], valid.sex)]
+    true = [float(train[(train['class'] == c) & (train.sex == s)].survived.mean() > .5)
+            for c, s in zip(valid['class'], valid.sex)]
     assert baseline_by(train, valid, ['class', 'sex']).tolist() == true
-    assert baseline_by(train, valid.assign(survived=1 - valid.survived), ['class', 'sex']).tolist() == true # their own answers do not matter
+    # their own answers do not matter
+    assert baseline_by(train, valid.assign(survived=1 - valid.survived), ['class', 'sex']).tolist() == true
     few, many = pd.DataFrame(dict(sex=['f'], survived=[0])), pd.DataFrame(dict(sex=['f'] * 9, survived=[1] * 9))
     assert baseline_by(few, many, ['sex']).tolist() == [0] * 9
-    floor, codes = best_possible(valid, ['class', 'sex', 'age']), valid.groupby(['class', 'sex', 'age']).ngroup().to_numpy()
+    floor, codes = best_possible(valid,
+                                 ['class', 'sex', 'age']), valid.groupby(['class', 'sex', 'age']).ngroup().to_numpy()
     for seed in range(30): # no function of the kind gets below the floor
         says = np.random.default_rng(seed).integers(0, 2, 14)[codes]
         assert missed(torch.tensor(says).double(), y) >= floor
@@ -156,7 +178,8 @@ def test_the_table_and_its_floor():
 
 def test_missed_refuses_a_column():
     assert missed(torch.tensor([.5, .51]), torch.tensor([1, 1])) == .5
-    with pytest.raises(ValueError, match='preds'): missed(torch.zeros(4, 1), torch.zeros(4))
+    with pytest.raises(ValueError, match='preds'):
+        missed(torch.zeros(4, 1), torch.zeros(4))
 
 
 # ---- gradients by hand
@@ -166,7 +189,8 @@ def test_missed_refuses_a_column():
 def test_gradients_by_hand_are_autograds(name, seed, aboard):
     model, gradient, sizes, _ = MODELS[name]
     (x, y), _ = aboard
-    params = [p + .3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(seed)).double() for p in start(6, *sizes, 1, seed=seed)]
+    params = [p + .3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(seed)).double()
+              for p in start(6, *sizes, 1, seed=seed)]
     assert apart(gradient(x, y, *params), by_autograd(model, params, x, y)) < 1e-10
     assert not any(p.requires_grad for p in params)
 
@@ -180,13 +204,16 @@ def test_gradients_on_single_passengers(name):
 
 
 def test_apart_is_strict():
-    with pytest.raises(ValueError, match='shapes'): apart([torch.zeros(3)], [torch.zeros(3, 1)])
-    with pytest.raises(ValueError, match='shapes'): apart([torch.zeros(3)], [])
+    with pytest.raises(ValueError, match='shapes'):
+        apart([torch.zeros(3)], [torch.zeros(3, 1)])
+    with pytest.raises(ValueError, match='shapes'):
+        apart([torch.zeros(3)], [])
 
 
 def test_fit_wants_a_gradient_for_each_parameter(aboard):
     (x, y), _ = aboard
-    with pytest.raises(ValueError): fit(hidden, linear_gradient_of_w1, start(6, 3, 1), x, y, .1, 1)
+    with pytest.raises(ValueError):
+        fit(hidden, linear_gradient_of_w1, start(6, 3, 1), x, y, .1, 1)
 
 
 def linear_gradient_of_w1(x, y, w1, w2, b): return [torch.zeros_like(w1)]
@@ -199,7 +226,8 @@ def test_torch_and_the_learner_make_the_same_steps(name, aboard):
     model, gradient, sizes, lr = MODELS[name]
     (x, y), (new_x, new_y) = aboard
     mine, module = start(6, *sizes, 1), as_module(start(6, *sizes, 1), squash=name != 'linear')
-    learn = Learner(as_module(mine, squash=name != 'linear'), Dls.of([(x, y)], [(new_x, new_y)]), loss_func=mse, metrics=(missed,), opt_func=torch.optim.SGD, schedule=None)
+    learn = Learner(as_module(mine, squash=name != 'linear'), Dls.of([(x, y)], [(new_x, new_y)]), loss_func=mse,
+                    metrics=(missed,), opt_func=torch.optim.SGD, schedule=None)
     losses, opt, theirs = fit(model, gradient, mine, x, y, lr, 60), torch.optim.SGD(module.parameters(), lr), []
     for _ in range(60):
         opt.zero_grad()
@@ -216,9 +244,11 @@ def test_torch_and_the_learner_make_the_same_steps(name, aboard):
 
 def test_the_spreadsheet_gets_what_the_lesson_has(aboard):
     given, (x, y) = twin_inputs(), aboard[0]
-    assert torch.equal(given['x'], x) and torch.equal(given['y'], y) and given['names'] == ['class_first', 'class_second', 'class_third', 'sex_female', 'age_child', 'one']
+    assert torch.equal(given['x'], x) and torch.equal(given['y'], y)
+    assert given['names'] == ['class_first', 'class_second', 'class_third', 'sex_female', 'age_child', 'one']
     assert fit(linear, linear_gradient, [given['w']], x, y, given['lr'], 21)[-1] == pytest.approx(.1631, abs=5e-5)
-    assert fit(hidden, hidden_gradient, [given[k] for k in ('w1', 'w2', 'b')], x, y, given['lr'], 21)[-1] == pytest.approx(.2080, abs=5e-5)
+    assert fit(hidden, hidden_gradient, [given[k] for k in ('w1', 'w2', 'b')], x, y, given['lr'],
+               21)[-1] == pytest.approx(.2080, abs=5e-5)
 
 
 # ---- the lesson itself
@@ -232,7 +262,8 @@ def run(monkeypatch, tmp_path, *headings):
     space = {'__name__': 'lesson'}
     exec(imports, space)
     for heading in headings:
-        for source in found[heading]: exec(source, space)
+        for source in found[heading]:
+            exec(source, space)
     return space
 
 
@@ -252,7 +283,8 @@ def dialect(rows, file):
     other.to_csv(file, sep=';', decimal=',', index=False, lineterminator='\r\n', encoding='utf-8-sig')
 
 
-@pytest.mark.parametrize('write', [lambda rows, file: rows.to_csv(file, index=False), dialect], ids=['as it came', 'from a spreadsheet'])
+@pytest.mark.parametrize('write', [lambda rows, file: rows.to_csv(file, index=False), dialect],
+                         ids=['as it came', 'from a spreadsheet'])
 def test_the_lesson_takes_a_file_of_that_shape(write, monkeypatch, tmp_path, capsys):
     write(made_up(891, seed=5), tmp_path/'titanic_train.csv')
     space = run(monkeypatch, tmp_path, '## Gaps and long tails', '## Now on different data')
