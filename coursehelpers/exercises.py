@@ -193,8 +193,9 @@ def _row(tag, *cells):
 # %% ../nbs/tools/exercises.ipynb #0d30f22b
 def progress() -> ExerciseProgress:
     "Your progress in every exercise of the course, by lesson. A file that cannot be read is said, and left alone."
+    path = settings().run.progress
     try:
-        done = _read(settings().run.progress)
+        done = _read(path)
     except (OSError, ValueError) as e:
         print(f'Your progress could not be read ({e}).')
         done = {}

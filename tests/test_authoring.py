@@ -11,9 +11,9 @@ import pytest
 
 from coursehelpers.author import build as authoring
 from coursehelpers.author import launch, running, variants
-from coursehelpers.author.build import AuthoringError, clean, clean_nb, differences, generated, prepare, solve, store
-from coursehelpers.author.running import RunError, run_nb, store_problems, tidy
-from coursehelpers.author.variants import course_problems, headings, make_stub, parse_cell, problems
+from coursehelpers.author.build import AuthoringError, clean, differences, generated, prepare, store
+from coursehelpers.author.running import RunError, kernel_environment, run_nb, store_problems, tidy
+from coursehelpers.author.variants import clean_nb, course_problems, headings, make_stub, parse_cell, problems, solve
 from coursehelpers.exercises import is_stub
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def test_directives_are_read_from_the_top_of_a_cell_only():
     assert parse_cell(code('x = ids[0]  # id'))[1] == 'x = ids[0]  # id'
 
 
-PROBLEMS = [('#|exprot\nx', 'no directive #|exprot. Did you mean #|export?'), ('#|qqq\nx', 'Known: default_exp'), ('#|exercise\nx', '#|exercise needs one name'),
+PROBLEMS = [('#|exprot\nx', 'no directive #|exprot. Did you mean export?'), ('#|qqq\nx', 'There are: default_exp'), ('#|exercise\nx', '#|exercise needs one name'),
             ('#|default_exp a b', '#|default_exp needs one name'), ('#|hide a\nx', '#|hide takes nothing'), ('x = 1\n#|export', 'stands below code'), ('#|export\nx', '#|export without #|default_exp'),
             ('#|exercise f\nx = 1', 'the cell has: Assign'), ("#|record e\nrecord('f', [1])", "does not call record('e', ...)"), ('#|record e\n%magic', 'does not call')]
 
@@ -153,7 +153,8 @@ def test_clean_is_a_valid_notebook():
 def test_solve_puts_the_answers_back():
     solved = solve(clean_nb(lesson(), '07_x.ipynb'), lesson())
     assert [c['source'] for c in solved['cells'] if c['id'] == 'ex'] == ['def twice(x): # any number\n    "Two times `x`."\n    return 2*x']
-    lines = json.loads(authoring._dumps(clean_nb(lesson())))
+    from fastcore.nbio import nb2str
+    lines = json.loads(nb2str(clean_nb(lesson())))
     assert all(isinstance(c['source'], str) for c in solve(lines, lesson())['cells'])
 
 
@@ -305,6 +306,44 @@ def test_a_notebook_with_merge_marks_is_named(tree):
     with pytest.raises(ValueError, match='08_y.ipynb is no notebook'): generated(tree)
 
 
+@pytest.mark.parametrize('text', ['[]', '{}', '3', '""', '{"cells": []}', '{"cells": {}, "metadata": 3}', '{"cells": [null], "metadata": {}}', '{"cells": [{"source": null}], "metadata": {}}', '\xff'])
+def test_what_is_no_notebook_is_said(tmp_path, text):
+    (tmp_path/'a.ipynb').write_bytes(text.encode('latin-1'))
+    with pytest.raises(ValueError, match='a.ipynb is no notebook'): launch.read_nb(tmp_path/'a.ipynb')
+
+
+def test_an_index_that_nbdev_wrote_disturbs_nobody(tree):
+    (tree/'coursehelpers'/'_modidx.py').write_text('d = {}')
+    assert prepare(tree) == [] and authoring.stale(tree) == []
+
+
+EXPORT = '''
+import os, sys
+from pathlib import Path
+from coursehelpers.author import build
+real, left = os.replace, [int(sys.argv[2])]
+def replace(old, new): # dies at the nth step, before or after a file got its name
+    left[0] -= 1
+    if not left[0]: os._exit(9)
+    real(old, new)
+os.replace = replace
+build.export(Path(sys.argv[1]))
+'''
+
+
+def test_an_export_that_is_killed_leaves_whole_modules(tree):
+    "At each step of an export: every module is as it was or as it will be, and the next export completes it."
+    for n in (1, 2, 3): (tree/'nbs'/'tools'/f'm{n}.ipynb').write_text(json.dumps(nb(md('# M'), code(f'#|default_exp m{n}', 'd'), code('#|export\nx = 1', 'x'), meta={})))
+    prepare(tree)
+    old = {p: p.read_text() for p in (tree/'coursehelpers').glob('m?.py')}
+    for path in (tree/'nbs'/'tools').glob('*.ipynb'): path.write_text(path.read_text().replace('x = 1', 'x = 22'))
+    for step in (1, 2, 3):
+        killed = subprocess.run([sys.executable, '-c', EXPORT, tree, str(step)])
+        assert killed.returncode == 9 and all(p.read_text() in (text, text.replace('x = 1', 'x = 22')) for p, text in old.items())
+    authoring.export(tree)
+    assert {p.read_text() for p in old} == {text.replace('x = 1', 'x = 22') for text in old.values()}
+
+
 def test_stale_modules_are_found(tree):
     (tree/'coursehelpers'/'old.py').write_text('')
     assert authoring.stale(tree) == ['coursehelpers/old.py: no notebook exports it. Delete it, or give a notebook #|default_exp old.']
@@ -326,7 +365,7 @@ def test_the_modules_export_as_nbdev_does(tree):
 def test_a_notebook_runs_in_its_folder_with_its_profile(tmp_path):
     cells = [code('import os\nprint(os.environ["COURSEHELPERS_RUN_PROFILE"], os.getcwd())'), code('1/0', 'bad'), code('print("on")', 'on')]
     ran = []
-    made = run_nb(nb(*cells), tmp_path, profile='smoke', allow_errors=True, on_cell=lambda: ran.append(1))
+    made = run_nb(nb(*cells), tmp_path, profile='smoke', allow_errors=True, on_cell=lambda cell: ran.append(1))
     text = {c['id']: ''.join(o.get('text', o.get('ename', '')) for o in c['outputs']) for c in made['cells']}
     assert text['c'] == f'smoke {tmp_path.resolve()}\n' and text['bad'] == 'ZeroDivisionError' and text['on'] == 'on\n'
     assert len(ran) >= 2 and cells[0]['outputs'] == []
@@ -337,13 +376,13 @@ def test_an_error_names_notebook_and_cell(tmp_path):
     with pytest.raises(RunError, match=r'(?s)a.ipynb, cell bad:.*ZeroDivisionError: division by zero'): running.run_notebook(tmp_path/'a.ipynb')
 
 
-def test_only_the_callers_progress_file_is_spared(monkeypatch):
+def test_only_the_callers_progress_file_is_spared(monkeypatch, tmp_path):
     monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', '/mine.json')
-    assert running._environment(None, progress=True)['COURSEHELPERS_RUN_PROGRESS'] == '/mine.json'
-    assert running._environment(None, progress=False)['COURSEHELPERS_RUN_PROGRESS'] != '/mine.json'
+    assert kernel_environment(tmp_path, progress=True)['COURSEHELPERS_RUN_PROGRESS'] == '/mine.json'
+    assert kernel_environment(tmp_path)['COURSEHELPERS_RUN_PROGRESS'] == f'{tmp_path}/progress.json'
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', '/photos')
-    assert running._environment(None, progress=True)['COURSEHELPERS_DATA_ROOT'] == '/photos'
-    assert not list(Path(running._environment(None, progress=True, offline=True)['COURSEHELPERS_DATA_ROOT']).iterdir())
+    assert kernel_environment(tmp_path)['COURSEHELPERS_DATA_ROOT'] == '/photos'
+    assert not Path(kernel_environment(tmp_path, offline=True)['COURSEHELPERS_DATA_ROOT']).exists()
 
 
 VIEW = {'application/vnd.jupyter.widget-view+json': {'model_id': '1'}, 'text/plain': 'Box()'}

@@ -3,7 +3,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,10 +43,8 @@ def test_help_is_worth_reading():
     for command in ('lab', 'run', 'check', 'clean'): assert f'coursehelpers {command}' in run(command, '--help').output
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
-    start = time.perf_counter()
+def test_help_loads_nothing_heavy():
     assert shell('--help').returncode == 0
-    assert time.perf_counter() - start < 2 # about 0.1 s; a loaded machine may be slow
     heavy = 'import sys, coursehelpers.cli; print([m for m in ("torch", "nbdev", "IPython", "nbclient", "numpy", "rich") if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', heavy], capture_output=True, text=True).stdout.strip() == '[]'
 
@@ -217,7 +214,25 @@ def test_check_without_a_list_of_exercises(here, monkeypatch):
     assert done.exit_code == 1 and 'coursehelpers clean' in done.output
 
 
-def test_check_offers_near_names(here): assert 'Near: twice' in run('check', 'twise').output
+def test_check_offers_near_names(here): assert 'twice' in run('check', 'twise').output.replace('twise', '') and 'mean' in run('check', 'twise').output
+
+
+LEARNER = '''
+import sys
+for name in ('nbdev', 'fastcore', 'execnb', 'markdown_it'): sys.modules[name] = None # what the `lab` extra does not bring
+from coursehelpers import exercises
+exercises.exercises = lambda: {'twice': dict(lesson='07', notebook='07_x.ipynb', stub='', solution='')}
+from coursehelpers.cli import app
+app(sys.argv[1:])
+'''
+
+
+@pytest.mark.parametrize('args, said', [(['run', '07'], '07_x: ran in'), (['run', '--clean', '07'], '07_x: ran in'), (['check', 'twice'], '✔ twice: correct')])
+def test_learners_need_no_nbdev(here, args, said):
+    write(here, 'full', code('print(2)', 'p'))
+    write(here, 'clean', code(CHECK, 'own'), code('def twice(x): return 2*x', 'ex'), code('check(twice)', 'ex-check'))
+    done = subprocess.run([sys.executable, '-c', LEARNER, *args], capture_output=True, text=True, cwd=here)
+    assert done.returncode == 0 and said in done.stdout + done.stderr, done.stdout + done.stderr
 
 
 # --- progress, clean, prepare, doctor

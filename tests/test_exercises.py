@@ -2,6 +2,7 @@
 import asyncio
 import functools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +15,15 @@ from coursehelpers import exercises as ex
 from coursehelpers.author.launch import read_nb
 from coursehelpers.checks import judging
 from coursehelpers.checks.judging import is_stub, judge
-from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, exercise, expect_fail, hint, progress, prove, solution
+from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, checkers, exercise, expect_fail, hint, progress, proofs, prove, solution
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
 def own(monkeypatch, tmp_path):
-    "A progress file, a list of checkers and a list of exercises of its own."
+    "A progress file and a list of exercises of its own."
     monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
-    monkeypatch.setattr(ex, '_checkers', {})
-    monkeypatch.setattr(ex, '_hinted', {})
     monkeypatch.setattr(ex, 'exercises', lambda: {'square': dict(lesson='99', notebook='99_x.ipynb', stub='', solution='def square(x): return x*x')})
 
     @exercise('square', hints=('Nudge.', 'More.'))
@@ -131,7 +130,7 @@ def test_async_and_generators():
 
 
 def test_names():
-    with pytest.raises(UnknownExercise, match='Near: square'): check(lambda x: x, 'sqare')
+    with pytest.raises(UnknownExercise, match='mean square'): check(lambda x: x, 'sqare')
     with pytest.raises(TypeError, match='without quotes'): check('square')
     with pytest.raises(TypeError, match='name='): check(lambda x: x)
     with pytest.raises(UnknownExercise, match='progress'): hint('qqqqqq')
@@ -214,7 +213,8 @@ def test_progress_counts_and_keeps_correct(own):
 def test_what_was_never_checked_is_listed(): assert progress().rows == [('99', 'square', 'not attempted', 0)]
 
 
-@pytest.mark.parametrize('text', ['', '{"exer', '[]', '{"exercises": [1]}', '{"exercises": {"square": {}}}', '{"exercises": {"square": {"status": "odd", "attempts": 1}}}', '\xff'])
+@pytest.mark.parametrize('text', ['', '{"exer', '[]', '{"exercises": [1]}', '{"exercises": {"square": {}}}', '{"exercises": {"square": {"status": "odd", "attempts": 1, "lesson": ""}}}',
+                                  '{"exercises": {"square": {"status": "correct", "attempts": 1, "lesson": null}}}', '\xff'])
 def test_an_unreadable_file_is_set_aside(own, text, capsys):
     own.write_bytes(text.encode('latin-1'))
     check(lambda x: x*x, 'square')
@@ -230,11 +230,39 @@ def test_a_place_that_cannot_be_written_loses_no_outcome(monkeypatch, own, capsy
     assert 'could not be written' in capsys.readouterr().out
 
 
+def test_what_is_no_ordinary_file_is_left_alone(monkeypatch, own, capsys):
+    "A named pipe in place of the progress file, or a folder: it keeps its name, and nobody waits for it."
+    for make, name in ((os.mkfifo, 'pipe'), (os.mkdir, 'folder')):
+        make(own.parent/name)
+        monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(own.parent/name))
+        assert check(lambda x: x*x, 'square').status == 'correct' and progress().counts()['correct'] == 0
+        assert name in capsys.readouterr().out
+    left = {p.name for p in own.parent.iterdir()}
+    assert {'pipe', 'folder'} <= left and not [name for name in left if 'unreadable' in name]
+
+
+def test_looking_needs_no_right_to_write(own, monkeypatch):
+    "No file is opened for writing, no lock made, nothing renamed."
+    check(lambda x: x*x, 'square')
+    def refused(*args, **kwargs): raise PermissionError('read-only')
+    for name in ('open', 'replace', 'mkdir'): monkeypatch.setattr(os, name, refused)
+    assert progress().counts()['correct'] == 1
+    assert check(lambda x: x, 'square').status == 'not yet'
+
+
+def test_nothing_in_the_file_becomes_html(own):
+    own.write_text(json.dumps({'exercises': {'<i>': dict(status='correct', attempts=1, lesson='<img src=x onerror=alert(1)>')}}))
+    html = progress()._repr_html_()
+    assert '<img' not in html and '<i>' not in html and '&lt;img' in html
+
+
 WRITER = '''
 import sys
-from coursehelpers import exercises as ex
-ex._lesson = lambda name: '99'
-for i in range(40): ex._remember(ex.Outcome(f'{sys.argv[1]}{i}', 'correct'))
+from coursehelpers.exercises import check, exercise
+for i in range(40):
+    name = f'{sys.argv[1]}{i}'
+    exercise(name)(lambda fn: None)
+    check(lambda: i, name)
 '''
 
 
@@ -243,19 +271,21 @@ def test_two_kernels_writing_at_once_lose_nothing(own):
     assert [p.wait(60) for p in both] == [0, 0]
     done = json.loads(own.read_text())['exercises']
     assert set(done) == {f'{who}{i}' for who in 'ab' for i in range(40)}
-    assert not [p for p in own.parent.iterdir() if p.name not in (own.name, own.name + '.lock')]
+    assert not [p for p in own.parent.iterdir() if p.name not in (own.name, f'.{own.name}.lock')]
 
 
 # --- hints, solutions, expected errors, proofs
 
 def test_hints_come_one_by_one():
-    assert [str(hint('square')) for _ in range(3)] == ['Hint 1 of 2: Nudge.', 'Hint 2 of 2: More.', "That was the last hint. `solution('square')` shows one way to do it; close it again and write your own."]
-    assert hint(SimpleNamespace(__name__='square')).startswith('That was the last')
+    exercise('hinted', hints=('Nudge.', 'More.'))(lambda fn: None)
+    said = [str(hint('hinted')) for _ in range(3)]
+    assert said[:2] == ['Hint 1 of 2: Nudge.', 'Hint 2 of 2: More.'] and "solution('hinted')" in said[2]
+    assert "solution('hinted')" in hint(SimpleNamespace(__name__='hinted'))
 
 
 def test_solution_is_code():
     assert solution('square')._repr_markdown_() == '```python\ndef square(x): return x*x\n```'
-    with pytest.raises(UnknownExercise, match='Near: square'): solution('squar')
+    with pytest.raises(UnknownExercise, match='mean square'): solution('squar')
 
 
 def test_solution_without_the_list(monkeypatch):
@@ -281,7 +311,7 @@ def test_prove_demands_and_writes_nothing(own):
 
 
 def test_judging_is_repeatable():
-    seen = [judge(lambda x: x, 'square', ex._checkers['square'].checker, 3)[0].message for _ in range(2)]
+    seen = [judge(lambda x: x, 'square', checkers()['square'].checker, 3)[0].message for _ in range(2)]
     assert seen[0] == seen[1]
 
 
@@ -298,30 +328,26 @@ def declared():
 
 
 @pytest.fixture(scope='module')
-def proofs():
-    "Run every checks notebook in this process: {exercise: (right, wrong)} and the checkers each one registers."
-    before, ex._proved, kept, found = ex._proved, {}, dict(ex._checkers), {}
+def registered():
+    "Run every checks notebook in this process: {notebook: the exercises that it registers}."
+    found = {}
     for path in sorted((ROOT/'nbs/tools/checks').glob('lesson_*.ipynb')):
-        ex._checkers.clear()
         space = {'__name__': '__main__'}
         for source in code_cells(path): exec(compile(source, path.name, 'exec'), space)
-        found[path.name] = dict(ex._checkers)
-    proved, ex._proved = ex._proved, before
-    ex._checkers.clear()
-    ex._checkers.update(kept)
-    return proved, found
+        found[path.name] = [e for e in checkers().values() if e.checker.__globals__ is space]
+    return found
 
 
-def test_every_exercise_is_proved(proofs):
-    assert declared() and set(declared()) <= set(proofs[0]), f'not proved: {set(declared()) - set(proofs[0])}'
-    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs[0].values())
+def test_every_exercise_is_proved(registered):
+    assert declared() and set(declared()) <= set(proofs()), f'not proved: {set(declared()) - set(proofs())}'
+    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs().values())
 
 
-def test_every_checker_has_an_exercise_and_one_notebook(proofs):
-    names = [name for checkers in proofs[1].values() for name in checkers]
+def test_every_checker_has_an_exercise_and_one_notebook(registered):
+    names = [e.name for known in registered.values() for e in known]
     assert sorted(names) == sorted(set(names)) == sorted(declared())
 
 
-def test_every_exercise_has_hints(proofs):
-    for checkers in proofs[1].values():
-        for e in checkers.values(): assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name
+def test_every_exercise_has_hints(registered):
+    for known in registered.values():
+        for e in known: assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name

@@ -1,15 +1,16 @@
 "files: a whole file or none, whatever stops the writing."
+import hashlib
 import http.server
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from coursehelpers.base import files
-from coursehelpers.base.files import DataError, fetch, whole
+from coursehelpers.base.files import DataError, fetch, locked, whole
 
 
 @pytest.fixture
@@ -55,12 +56,36 @@ def test_a_writer_that_is_killed_leaves_what_was_there(tmp_path):
     assert (tmp_path/'a').read_text() == 'new'
 
 
+def test_parts_of_dead_writers_are_swept_up(tmp_path):
+    "What a killed writer left goes after ten minutes; what lives, is young or is not ours stays."
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait()
+    old, young, alive, other = [tmp_path/name for name in (f'.a.{ended.pid}.part', f'.b.{ended.pid}.part', f'.c.{os.getppid()}.part', '.d.part')]
+    for path in (old, young, alive, other): path.write_text('half')
+    for path in (old, alive, other): os.utime(path, (time.time() - 601,) * 2)
+    with whole(tmp_path/'new') as part: part.write_text('new')
+    assert [p.exists() for p in (old, young, alive, other)] == [False, True, True, True]
+
+
+def test_what_is_synced_may_be_written(tmp_path, monkeypatch):
+    "Windows refuses to sync a file that was opened for reading only."
+    writable = []
+    monkeypatch.setattr(os, 'fsync', lambda fd: writable.append(os.write(fd, b'n') == 1))
+    with whole(tmp_path/'a') as part: part.write_text('new')
+    assert writable == [True]
+
+
+def test_one_after_the_other(tmp_path):
+    with locked(tmp_path/'a'), pytest.raises(DataError, match=str(tmp_path/'a')), locked(tmp_path/'a', timeout=.1): pass
+    with locked(tmp_path/'a', timeout=.1): pass
+
+
 def test_fetch(server, tmp_path):
     url, www = server
     (www/'a.bin').write_bytes(b'x' * 100_000)
     assert fetch(tmp_path/'to'/'a.bin', [f'{url}/gone.bin', f'{url}/a.bin']).read_bytes() == b'x' * 100_000
     assert fetch(tmp_path/'to'/'b.bin', [www/'a.bin']).stat().st_size == 100_000
-    assert fetch(tmp_path/'to'/'c.bin', [f'{url}/a.bin'], md5=files._md5(www/'a.bin')).exists()
+    assert fetch(tmp_path/'to'/'c.bin', [f'{url}/a.bin'], md5=hashlib.md5(b'x' * 100_000).hexdigest()).exists()
 
 
 @pytest.mark.parametrize('source, why', [('{}/cut/a.bin', 'cut off after 50000 of 100000 bytes'), ('{}/gone.bin', '404'),

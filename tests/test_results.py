@@ -1,18 +1,18 @@
 "Numbers with a spread: what is recorded, what is said about it, and when two are compared."
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from coursehelpers import results
-from coursehelpers.results import Comparison, Record, compare, machine, record
+from coursehelpers.results import Record, RecordComparison, compare, machine, record
 
 
 @pytest.fixture(autouse=True)
 def smoke(monkeypatch):
     monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'smoke')
-    monkeypatch.setattr(results, '_session', {})
 
 
 def known(monkeypatch, *records): monkeypatch.setattr(results, 'stored', lambda: {r.name: r for r in records})
@@ -54,7 +54,7 @@ def test_the_machine_is_named_honestly(monkeypatch):
     ([.21, .22, .20, .21, .20], True, '✔ within'), ([.40, .41, .42, .43, .41], True, '✖ worse'), ([.10, .11, .10, .12, .10], True, '✔ better'),
     ([.40, .41, .42, .43, .41], False, '✔ better'), ([.22], True, '✔ within'), ([.60], True, '✖ worse')])
 def test_the_rule(monkeypatch, values, lower, words):
-    known(monkeypatch, Record(**{**COURSE.__dict__, 'lower_is_better': lower}))
+    known(monkeypatch, replace(COURSE, lower_is_better=lower))
     record('e', values, data='digits')
     assert compare('e').verdict.startswith(words)
 
@@ -62,21 +62,21 @@ def test_the_rule(monkeypatch, values, lower, words):
 def test_the_rule_is_two_standard_errors_and_one_spread():
     mine = Record('e', [.3, .32, .34, .31, .33])
     se = math.hypot(mine.spread, COURSE.spread) / math.sqrt(5)
-    assert math.isclose(results._allowed(mine, COURSE), 2*se + COURSE.spread)
+    assert f'and {2*se + COURSE.spread:.2g}' in RecordComparison(mine, replace(COURSE, profile='', data='')).verdict
 
 
 def test_what_differs_is_said():
     mine = Record('e', [.2]*5, seconds=9, device='gpu: B', profile='smoke', data='digits')
-    assert Comparison(mine, COURSE).verdict.endswith('the machine differs, so the seconds cannot be compared')
-    assert 'seconds' not in Comparison(COURSE, COURSE).verdict
+    assert RecordComparison(mine, COURSE).verdict.endswith('the machine differs, so the seconds cannot be compared')
+    assert 'seconds' not in RecordComparison(COURSE, COURSE).verdict
     mine.data, mine.profile = 'pets', 'gpu'
-    verdict = Comparison(mine, COURSE).verdict
+    verdict = RecordComparison(mine, COURSE).verdict
     assert verdict.startswith('not comparable') and 'yours: pets, the course: digits' in verdict and 'the profile differs' in verdict
 
 
 def test_nothing_to_compare(monkeypatch):
     known(monkeypatch, COURSE)
-    assert 'Nothing is recorded' in compare('e')
+    assert 'Nothing is recorded' in compare('never recorded')
     record('f', [1])
     assert 'nothing to compare' in compare('f')
 
