@@ -231,7 +231,7 @@ app(sys.argv[1:])
 def test_learners_need_no_nbdev(here, args, said):
     write(here, 'full', code('print(2)', 'p'))
     write(here, 'clean', code(CHECK, 'own'), code('def twice(x): return 2*x', 'ex'), code('check(twice)', 'ex-check'))
-    done = subprocess.run([sys.executable, '-c', LEARNER, *args], capture_output=True, text=True, cwd=here)
+    done = subprocess.run([sys.executable, '-c', LEARNER, *args], capture_output=True, text=True, cwd=here/'nbs')
     assert done.returncode == 0 and said in done.stdout + done.stderr, done.stdout + done.stderr
 
 
