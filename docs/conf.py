@@ -1,4 +1,4 @@
-"The site: every full notebook is a page, with its stored outputs, and one page has all the words. Widgets stay interactive without a kernel."
+"The site: a page for each full notebook, with its stored outputs, and one for all the words. Widgets need no kernel."
 import json
 import re
 import shutil
@@ -16,15 +16,20 @@ pages = here/'lessons'
 
 def linked(found):
     "A name met as a link to its place in the glossary; one that the glossary does not have stays as it is."
-    try: return f'{{term}}`{found[1]} <{term(found[1])["term"]}>`'
-    except UnknownTerm: return found[0]
+    try:
+        return f'{{term}}`{found[1]} <{term(found[1])["term"]}>`'
+    except UnknownTerm:
+        return found[0]
 
 
 def page(nb):
-    "The notebook without what a reader of the site has no use for: the install cell, and the lines that begin with #|. Names met are links."
+    "The notebook as a page: without the install cell and the lines that begin with #|. Names met are links."
+    def link_names(line): return re.sub(r'(?<!\*)\*([^*]+)\*(?!\*)', linked, line[0])
     for cell in nb['cells']:
-        if cell['cell_type'] == 'code': cell['source'] = parse_cell(cell)[1]
-        else: cell['source'] = re.sub(r'^\**Names met.*', lambda line: re.sub(r'(?<!\*)\*([^*]+)\*(?!\*)', linked, line[0]), cell['source'], flags=re.M)
+        if cell['cell_type'] == 'code':
+            cell['source'] = parse_cell(cell)[1]
+        else:
+            cell['source'] = re.sub(r'^\**Names met.*', link_names, cell['source'], flags=re.M)
     nb['cells'] = [c for c in nb['cells'] if c['id'] != 'setup' and c['source'].strip()]
     return nb
 
@@ -48,7 +53,8 @@ def words_page(lessons): # {number: file name}
 
 shutil.rmtree(pages, ignore_errors=True)
 pages.mkdir()
-for path in (here.parent/'nbs/full').glob('*.ipynb'): (pages/path.name).write_text(json.dumps(page(read_nb(path))))
+for path in (here.parent/'nbs/full').glob('*.ipynb'):
+    (pages/path.name).write_text(json.dumps(page(read_nb(path))))
 (pages/'glossary.md').write_text(words_page({path.name[:2]: path.name for path in pages.glob('*.ipynb')}))
 
 course = settings(here).course
@@ -60,6 +66,7 @@ nb_execution_mode = 'off'
 nb_mime_priority_overrides = [('html', 'text/html', 0)]
 myst_enable_extensions = ['dollarmath', 'alert']
 html_theme = 'sphinx_book_theme'
-html_theme_options = dict(repository_url=f'https://github.com/{course.repo}', repository_branch=course.branch, path_to_docs='nbs/full', use_repository_button=True)
+html_theme_options = dict(repository_url=f'https://github.com/{course.repo}', repository_branch=course.branch,
+                          path_to_docs='nbs/full', use_repository_button=True)
 # pages link to files of the repository (settings.ini, clean notebooks) that are no pages
 suppress_warnings = ['myst.xref_missing', 'mystnb.unknown_mime_type']

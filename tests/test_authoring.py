@@ -1,4 +1,5 @@
 "From full to clean: stubs, directives and their errors, heads, the setup cell, what may be stored, and a tree in step."
+
 import ast
 import copy
 import json
@@ -11,48 +12,111 @@ import pytest
 
 from coursehelpers.author import build as authoring
 from coursehelpers.author import launch, running, variants
-from coursehelpers.author.build import AuthoringError, clean, clean_nb, differences, generated, prepare, solve, store
-from coursehelpers.author.running import RunError, run_nb, store_problems, tidy
-from coursehelpers.author.variants import course_problems, headings, make_stub, parse_cell, problems
+from coursehelpers.author.build import AuthoringError, clean, differences, generated, prepare, store
+from coursehelpers.author.running import RunError, kernel_environment, run_nb, store_problems, tidy
+from coursehelpers.author.variants import clean_nb, course_problems, headings, make_stub, parse_cell, problems, solve
 from coursehelpers.exercises import is_stub
 
 ROOT = Path(__file__).parents[1]
-META = {'course': dict(lesson='07', needs='nothing', minutes_cpu=1, minutes_gpu=1), 'kernelspec': dict(name='python3', language='python', display_name='python3')}
+META = {
+    'course': dict(lesson='07', needs='nothing', minutes_cpu=1, minutes_gpu=1),
+    'kernelspec': dict(name='python3', language='python', display_name='python3'),
+}
 RECORD = 'application/vnd.coursehelpers.record+json'
 
 
-def code(source, id='c', outputs=()): return dict(cell_type='code', id=id, metadata={}, source=source, outputs=list(outputs), execution_count=None)
-def md(source, id='m'): return dict(cell_type='markdown', id=id, metadata={}, source=source)
-def nb(*cells, meta=META): return copy.deepcopy(dict(cells=list(cells), metadata=meta, nbformat=4, nbformat_minor=5))
-def shown(metadata=None, **data): return dict(output_type='display_data', metadata=metadata or {}, data=data)
-def printed(text, name='stdout'): return dict(output_type='stream', name=name, text=text)
+def code(source, id='c', outputs=()):
+    return dict(cell_type='code', id=id, metadata={}, source=source, outputs=list(outputs), execution_count=None)
+
+
+def md(source, id='m'):
+    return dict(cell_type='markdown', id=id, metadata={}, source=source)
+
+
+def nb(*cells, meta=META):
+    return copy.deepcopy(dict(cells=list(cells), metadata=meta, nbformat=4, nbformat_minor=5))
+
+
+def shown(metadata=None, **data):
+    return dict(output_type='display_data', metadata=metadata or {}, data=data)
+
+
+def printed(text, name='stdout'):
+    return dict(output_type='stream', name=name, text=text)
 
 
 def lesson():
     "A small lesson with one of everything."
-    return nb(md('# T\n\n> Promise.', 'title'), code('#|default_exp seven', 'exp'), code('from coursehelpers.exercises import check\nfrom coursehelpers.results import compare, record', 'imports'),
-              md('## Part\n\nProse.\n\n```\n# no heading\n```\n\n### Deeper #1', 'part'), md('Only prose.', 'prose'),
-              code('#|export\n#|exercise twice\ndef twice(x): # any number\n    "Two times `x`."\n    return 2*x', 'ex', [printed('4')]),
-              code('#|hide\nassert twice(1) == 2', 'hidden'), code('#|gpu\nprint(1)', 'gpu'), code('#|export', 'empty'),
-              code("#|record e\nrecord('e', [1, 2, 3, 4, 5])", 'rec', [shown(**{RECORD: dict(name='e', values=[1, 2, 3, 4, 5])})]))
+    return nb(
+        md('# T\n\n> Promise.', 'title'),
+        code('#|default_exp seven', 'exp'),
+        code('from coursehelpers.exercises import check\nfrom coursehelpers.results import compare, record', 'imports'),
+        md('## Part\n\nProse.\n\n```\n# no heading\n```\n\n### Deeper #1', 'part'),
+        md('Only prose.', 'prose'),
+        code(
+            '#|export\n#|exercise twice\ndef twice(x): # any number\n    "Two times `x`."\n    return 2*x',
+            'ex',
+            [printed('4')],
+        ),
+        code('#|hide\nassert twice(1) == 2', 'hidden'),
+        code('#|gpu\nprint(1)', 'gpu'),
+        code('#|export', 'empty'),
+        code(
+            "#|record e\nrecord('e', [1, 2, 3, 4, 5])",
+            'rec',
+            [shown(**{RECORD: dict(name='e', values=[1, 2, 3, 4, 5])})],
+        ),
+    )
 
 
 # --- stubs
 
 STUBS = [
     ('plain', 'def f(x):\n    "Doc."\n    return x', 'def f(x):\n    "Doc."\n    ...'),
-    ('docments', 'def f(x:int, # the x\n      y=1): # the y\n    "Doc."\n    return x', 'def f(x:int, # the x\n      y=1): # the y\n    "Doc."\n    ...'),
+    (
+        'docments',
+        'def f(x:int, # the x\n      y=1): # the y\n    "Doc."\n    return x',
+        'def f(x:int, # the x\n      y=1): # the y\n    "Doc."\n    ...',
+    ),
     ('decorated', '@a(1)\n@b\ndef f(x):\n    "Doc."\n    return x', '@a(1)\n@b\ndef f(x):\n    "Doc."\n    ...'),
     ('async', 'async def f(x):\n    "Doc."\n    return await x', 'async def f(x):\n    "Doc."\n    ...'),
-    ('imports', 'import a\nfrom b import c\n\ndef f(x):\n    "Doc."\n    return x', 'import a\nfrom b import c\n\ndef f(x):\n    "Doc."\n    ...'),
-    ('long docstring', 'def f(x):\n    """It\'s "quoted": \\"\\"\\" and (\n    more.\n    """\n    return x', 'def f(x):\n    """It\'s "quoted": \\"\\"\\" and (\n    more.\n    """\n    ...'),
-    ('umlaut', 'def f(x="ü:"):\n    "Grüße ü"; y = "a"\n    return x', 'def f(x="ü:"):\n    "Grüße ü"\n    ...'),
-    ('comment before the docstring', 'def f(x):\n    # why\n    "Doc."\n    return x', 'def f(x):\n    # why\n    "Doc."\n    ...'),
-    ('annotations with colons', 'def f(x: "a: b" = {"k": lambda y: y}) -> dict[str, int]:\n    "Doc."\n    return x', 'def f(x: "a: b" = {"k": lambda y: y}) -> dict[str, int]:\n    "Doc."\n    ...'),
-    ('class', 'class f(Base):\n    "Doc."\n    size = 3\n    def __init__(self,\n                 x): # (n,)\n        super().__init__()\n        self.x = x\n\n    @property\n    def y(self) -> int:\n'
-     '        """Y.\n        Why."""\n        return 1\n    async def z(self, a: int = {1: 2}[1], *b: str) -> int: return a',
-     'class f(Base):\n    "Doc."\n\n    def __init__(self,\n                 x): # (n,)\n        ...\n\n    @property\n    def y(self) -> int:\n        """Y.\n        Why."""\n        ...\n\n    async def z(self, a: int = {1: 2}[1], *b: str) -> int:\n        ...'),
-    ('class without methods', 'class f:\n    "Doc."\n    x = 1', 'class f:\n    "Doc."\n    ...')]
+    (
+        'imports',
+        'import a\nfrom b import c\n\ndef f(x):\n    "Doc."\n    return x',
+        'import a\nfrom b import c\n\ndef f(x):\n    "Doc."\n    ...',
+    ),
+    (
+        'long docstring',
+        'def f(x):\n    """It\'s "quoted": \\"\\"\\" and (\n    more.\n    """\n    return x',
+        'def f(x):\n    """It\'s "quoted": \\"\\"\\" and (\n    more.\n    """\n    ...',
+    ),
+    (
+        'umlaut',
+        'def f(x="ü:"):\n    "Grüße ü"; y = "a"\n    return x',
+        'def f(x="ü:"):\n    "Grüße ü"\n    ...',
+    ),
+    (
+        'comment before the docstring',
+        'def f(x):\n    # why\n    "Doc."\n    return x',
+        'def f(x):\n    # why\n    "Doc."\n    ...',
+    ),
+    (
+        'annotations with colons',
+        'def f(x: "a: b" = {"k": lambda y: y}) -> dict[str, int]:\n    "Doc."\n    return x',
+        'def f(x: "a: b" = {"k": lambda y: y}) -> dict[str, int]:\n    "Doc."\n    ...',
+    ),
+    (
+        'class',
+        'class f(Base):\n    "Doc."\n    size = 3\n    def __init__(self,\n                 x): # (n,)\n'
+        '        super().__init__()\n        self.x = x\n\n    @property\n    def y(self) -> int:\n'
+        '        """Y.\n        Why."""\n        return 1\n'
+        '    async def z(self, a: int = {1: 2}[1], *b: str) -> int: return a',
+        'class f(Base):\n    "Doc."\n\n    def __init__(self,\n                 x): # (n,)\n        ...\n\n'
+        '    @property\n    def y(self) -> int:\n        """Y.\n        Why."""\n        ...\n\n'
+        '    async def z(self, a: int = {1: 2}[1], *b: str) -> int:\n        ...',
+    ),
+    ('class without methods', 'class f:\n    "Doc."\n    x = 1', 'class f:\n    "Doc."\n    ...'),
+]
 
 
 @pytest.mark.parametrize('source, expected', [s[1:] for s in STUBS], ids=[s[0] for s in STUBS])
@@ -62,22 +126,40 @@ def test_stub(source, expected):
     ast.parse(expected)
 
 
-@pytest.mark.parametrize('source', [s[1] for s in STUBS if s[0] not in ('decorated', 'imports')], ids=[s[0] for s in STUBS if s[0] not in ('decorated', 'imports')])
+@pytest.mark.parametrize(
+    'source',
+    [s[1] for s in STUBS if s[0] not in ('decorated', 'imports')],
+    ids=[s[0] for s in STUBS if s[0] not in ('decorated', 'imports')],
+)
 def test_a_made_stub_is_seen_as_one(source):
     space = dict(Base=object)
     exec(make_stub(source, 'f'), space)
     assert is_stub(space['f'])
 
 
-@pytest.mark.parametrize('source, words', [
-    ('def f(x): return x', 'no docstring'), ('def f(x): "Doc."', 'lines of its own'), ('def f(x,\n      y): "Doc."; return x', 'lines of its own'), ('def g(x):\n    "Doc."', 'the cell has: g'),
-    ('x = 1', 'the cell has: Assign'), ('def f(x):\n    "Doc."\ndef g(): pass', 'the cell has: f, g'), ('', 'the cell has: nothing'), ('%time\ndef f(x):\n    "Doc."', 'plain Python'),
-    ('class f:\n    def g(self): return 1', 'no docstring'), ('class f: "Doc."', 'lines of its own'), ('def f(x):\n    x = "no"\n    return x', 'no docstring')])
+@pytest.mark.parametrize(
+    'source, words',
+    [
+        ('def f(x): return x', 'no docstring'),
+        ('def f(x): "Doc."', 'lines of its own'),
+        ('def f(x,\n      y): "Doc."; return x', 'lines of its own'),
+        ('def g(x):\n    "Doc."', 'the cell has: g'),
+        ('x = 1', 'the cell has: Assign'),
+        ('def f(x):\n    "Doc."\ndef g(): pass', 'the cell has: f, g'),
+        ('', 'the cell has: nothing'),
+        ('%time\ndef f(x):\n    "Doc."', 'plain Python'),
+        ('class f:\n    def g(self): return 1', 'no docstring'),
+        ('class f: "Doc."', 'lines of its own'),
+        ('def f(x):\n    x = "no"\n    return x', 'no docstring'),
+    ],
+)
 def test_what_cannot_be_an_exercise(source, words):
-    with pytest.raises(AuthoringError, match=words): make_stub(source, 'f')
+    with pytest.raises(AuthoringError, match=words):
+        make_stub(source, 'f')
 
 
 # --- directives
+
 
 def test_directives_are_read_from_the_top_of_a_cell_only():
     assert parse_cell(code('#|export\n#|exercise f\n\nx = 1')) == ({'export': '', 'exercise': 'f'}, 'x = 1')
@@ -85,9 +167,18 @@ def test_directives_are_read_from_the_top_of_a_cell_only():
     assert parse_cell(code('x = ids[0]  # id'))[1] == 'x = ids[0]  # id'
 
 
-PROBLEMS = [('#|exprot\nx', 'no directive #|exprot. Did you mean #|export?'), ('#|qqq\nx', 'Known: default_exp'), ('#|exercise\nx', '#|exercise needs one name'),
-            ('#|default_exp a b', '#|default_exp needs one name'), ('#|hide a\nx', '#|hide takes nothing'), ('x = 1\n#|export', 'stands below code'), ('#|export\nx', '#|export without #|default_exp'),
-            ('#|exercise f\nx = 1', 'the cell has: Assign'), ("#|record e\nrecord('f', [1])", "does not call record('e', ...)"), ('#|record e\n%magic', 'does not call')]
+PROBLEMS = [
+    ('#|exprot\nx', 'no directive #|exprot. Did you mean export?'),
+    ('#|qqq\nx', 'There are: default_exp'),
+    ('#|exercise\nx', '#|exercise needs one name'),
+    ('#|default_exp a b', '#|default_exp needs one name'),
+    ('#|hide a\nx', '#|hide takes nothing'),
+    ('x = 1\n#|export', 'stands below code'),
+    ('#|export\nx', '#|export without #|default_exp'),
+    ('#|exercise f\nx = 1', 'the cell has: Assign'),
+    ("#|record e\nrecord('f', [1])", "does not call record('e', ...)"),
+    ('#|record e\n%magic', 'does not call'),
+]
 
 
 @pytest.mark.parametrize('source, words', PROBLEMS)
@@ -95,26 +186,35 @@ def test_each_problem_names_notebook_cell_and_remedy(source, words):
     found = problems(nb(code(source, 'c7')), 'a.ipynb')
     assert any(words in p for p in found) and all(p.startswith('a.ipynb') for p in found)
     assert any('cell c7' in p for p in found) or 'without #|default_exp' in words
-    with pytest.raises(AuthoringError): clean_nb(nb(code(source, 'c7')))
+    with pytest.raises(AuthoringError):
+        clean_nb(nb(code(source, 'c7')))
 
 
 def test_ids_are_needed_and_unique():
     cell = code('x')
     del cell['id']
     assert 'it has no id' in problems(nb(cell), 'a')[0]
-    assert problems(nb(code('x'), code('y')), 'a') == ['a, cell c: two cells have this id. Delete one and paste it again.']
+    assert problems(nb(code('x'), code('y')), 'a') == [
+        'a, cell c: two cells have this id. Delete one and paste it again.'
+    ]
 
 
 def test_check_and_compare_must_be_imported():
     bare = nb(code('#|exercise f\ndef f():\n    "Doc."', 'a'), code("#|record e\nrecord('e', [1])", 'b'))
     found = problems(bare, 'a')
     assert any('#|exercise needs check' in p for p in found) and any('#|record needs compare' in p for p in found)
-    for line in ('from coursehelpers.exercises import *\nfrom coursehelpers.results import *', 'from coursehelpers.exercises import check\nfrom coursehelpers.results import compare'):
+    for line in (
+        'from coursehelpers.exercises import *\nfrom coursehelpers.results import *',
+        'from coursehelpers.exercises import check\nfrom coursehelpers.results import compare',
+    ):
         assert problems(nb(code(line, 'i'), *bare['cells']), 'a') == []
 
 
 def test_a_record_cell_that_ran_must_show_its_record():
-    cells = [code('from coursehelpers.results import compare', 'i'), code("#|record e\nr = record('e', [1])", 'c', [printed('x')])]
+    cells = [
+        code('from coursehelpers.results import compare', 'i'),
+        code("#|record e\nr = record('e', [1])", 'c', [printed('x')]),
+    ]
     assert 'be the last line' in problems(nb(*cells), 'a')[0]
 
 
@@ -122,20 +222,38 @@ def test_names_are_unique_in_the_course():
     a, b = lesson(), lesson()
     found = course_problems({'a.ipynb': a, 'b.ipynb': b})
     assert [p for p in found if 'default_exp seven stands in a.ipynb' in p and p.startswith('b.ipynb, cell exp')]
-    assert [p for p in found if 'exercise twice stands in a.ipynb' in p] and [p for p in found if 'record e stands in a.ipynb' in p]
+    assert [p for p in found if 'exercise twice stands in a.ipynb' in p] and [
+        p for p in found if 'record e stands in a.ipynb' in p
+    ]
 
 
 # --- clean
+
 
 def test_clean():
     full = lesson()
     before = copy.deepcopy(full)
     made = clean_nb(full, '07_x.ipynb')
     assert full == before
-    assert [c['id'] for c in made['cells']] == ['title', 'launch', 'setup', 'imports', 'part', 'ex', 'ex-check', 'gpu', 'rec', 'rec-compare']
+    assert [c['id'] for c in made['cells']] == [
+        'title',
+        'launch',
+        'setup',
+        'imports',
+        'part',
+        'ex',
+        'ex-check',
+        'gpu',
+        'rec',
+        'rec-compare',
+    ]
     text = {c['id']: c['source'] for c in made['cells']}
     assert text['title'] == '# T' and text['part'] == '## Part\n\n### Deeper #1' and text['gpu'] == '#|gpu\nprint(1)'
-    assert text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...' and text['ex-check'] == 'check(twice)' and text['rec-compare'] == "compare('e')"
+    assert (
+        text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...'
+        and text['ex-check'] == 'check(twice)'
+        and text['rec-compare'] == "compare('e')"
+    )
     assert '../full/07_x.ipynb' in text['launch'] and 'nbs/clean/07_x.ipynb' in text['launch']
     assert all(c['outputs'] == [] and c['execution_count'] is None for c in made['cells'] if c['cell_type'] == 'code')
 
@@ -147,27 +265,48 @@ def test_clean_again_changes_nothing():
 
 def test_clean_is_a_valid_notebook():
     import nbformat
+
     nbformat.validate(nbformat.from_dict(clean_nb(lesson(), '07_x.ipynb')))
 
 
 def test_solve_puts_the_answers_back():
     solved = solve(clean_nb(lesson(), '07_x.ipynb'), lesson())
-    assert [c['source'] for c in solved['cells'] if c['id'] == 'ex'] == ['def twice(x): # any number\n    "Two times `x`."\n    return 2*x']
-    lines = json.loads(authoring._dumps(clean_nb(lesson())))
+    assert [c['source'] for c in solved['cells'] if c['id'] == 'ex'] == [
+        'def twice(x): # any number\n    "Two times `x`."\n    return 2*x'
+    ]
+    from fastcore.nbio import nb2str
+
+    lines = json.loads(nb2str(clean_nb(lesson())))
     assert all(isinstance(c['source'], str) for c in solve(lines, lesson())['cells'])
 
 
-@pytest.mark.parametrize('source, kept', [
-    ('text\n# A\ntext', '# A'), ('```\n# no\n```', ''), ('~~~~\n# no\n~~~\n# no\n~~~~\n## B', '## B'), ('A\n===\ntext', 'A\n==='), ('    # code', ''), ('> # quoted', ''),
-    ('#no', ''), ('<!--\n# no\n-->', ''), ('# A #\n\n## B', '# A #\n\n## B'), ('', '')])
-def test_headings(source, kept): assert headings(source) == kept
+@pytest.mark.parametrize(
+    'source, kept',
+    [
+        ('text\n# A\ntext', '# A'),
+        ('```\n# no\n```', ''),
+        ('~~~~\n# no\n~~~\n# no\n~~~~\n## B', '## B'),
+        ('A\n===\ntext', 'A\n==='),
+        ('    # code', ''),
+        ('> # quoted', ''),
+        ('#no', ''),
+        ('<!--\n# no\n-->', ''),
+        ('# A #\n\n## B', '# A #\n\n## B'),
+        ('', ''),
+    ],
+)
+def test_headings(source, kept):
+    assert headings(source) == kept
 
 
 # --- heads
 
+
 def test_the_head_is_refreshed_in_place():
     headed = launch.with_head(lesson(), '07_x.ipynb')
-    assert [c['id'] for c in headed['cells'][:3]] == ['title', 'launch', 'setup'] and '| nothing | 1 | 1 |' in headed['cells'][1]['source']
+    assert [c['id'] for c in headed['cells'][:3]] == ['title', 'launch', 'setup'] and '| nothing | 1 | 1 |' in headed[
+        'cells'
+    ][1]['source']
     old = copy.deepcopy(headed)
     old['cells'][1]['source'] = 'old'
     assert launch.with_head(old, '07_x.ipynb') == headed
@@ -177,9 +316,13 @@ def test_links_follow_the_settings(monkeypatch):
     monkeypatch.setenv('COURSEHELPERS_COURSE_REPO', 'someone/fork')
     monkeypatch.setenv('COURSEHELPERS_COURSE_BRANCH', 'spring')
     found = launch.links('07_x.ipynb', 'clean')
-    assert found == {'Colab': 'https://colab.research.google.com/github/someone/fork/blob/spring/nbs/clean/07_x.ipynb',
-                     'Kaggle': 'https://kaggle.com/kernels/welcome?src=https://github.com/someone/fork/blob/spring/nbs/clean/07_x.ipynb',
-                     'Paperspace': 'https://console.paperspace.com/github/someone/fork/blob/spring/nbs/clean/07_x.ipynb?machine=Free-GPU', 'Codespaces': 'https://codespaces.new/someone/fork'}
+    page = 'someone/fork/blob/spring/nbs/clean/07_x.ipynb'
+    assert found == {
+        'Colab': f'https://colab.research.google.com/github/{page}',
+        'Kaggle': f'https://kaggle.com/kernels/welcome?src=https://github.com/{page}',
+        'Paperspace': f'https://console.paperspace.com/github/{page}?machine=Free-GPU',
+        'Codespaces': 'https://codespaces.new/someone/fork',
+    }
     assert '"coursehelpers @ git+https://github.com/someone/fork@spring"' in launch.setup_cell()
 
 
@@ -196,10 +339,12 @@ print(json.dumps([calls, open(calls[0].split()[3]).read().split() if calls else 
 
 
 def run_setup(absent, tmp_path):
-    "Run the setup cell in a fresh IPython shell whose %pip only notes how it was called; `!pip freeze` is the real one."
+    "Run the setup cell in a fresh IPython shell; %pip only notes how it was called, `!pip freeze` is the real one."
     script = SETUP.format(absent=absent, source=launch.setup_cell().replace('/tmp/', f'{tmp_path}/'))
     path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PATH': path})
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PATH': path}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -213,149 +358,271 @@ def test_setup_keeps_every_version_elsewhere(tmp_path):
     from importlib.metadata import version
 
     from packaging.requirements import Requirement
+
     (line,), kept = run_setup(True, tmp_path)
-    assert line.startswith('install -q -c ') and line.endswith(f'"coursehelpers @ git+https://github.com/{launch.settings().course.repo}@main"')
+    assert line.startswith('install -q -c ') and line.endswith(
+        f'"coursehelpers @ git+https://github.com/{launch.settings().course.repo}@main"'
+    )
     found = {r.name: str(r.specifier) for r in map(Requirement, kept)}
     assert len(found) > 50 and 'coursehelpers' not in found
-    for name in ('torch', 'numpy', 'ipywidgets', 'torchvision'): assert found[name] == f'=={version(name)}'
+    for name in ('torch', 'numpy', 'ipywidgets', 'torchvision'):
+        assert found[name] == f'=={version(name)}'
 
 
 # --- the whole tree
 
+
 @pytest.fixture
 def tree(tmp_path):
     "A course of one lesson with everything generated."
-    for folder in ('full', 'tools', 'clean'): (tmp_path/'nbs'/folder).mkdir(parents=True)
-    (tmp_path/'pyproject.toml').write_text((ROOT/'pyproject.toml').read_text())
-    (tmp_path/'coursehelpers').mkdir()
-    (tmp_path/'coursehelpers'/'__init__.py').write_text('__version__ = "0"\n')
-    (tmp_path/'README.md').write_text('# C\n<!-- launch --><!-- /launch -->\n<!-- results --><!-- /results -->\n')
-    (tmp_path/'nbs'/'full'/'07_x.ipynb').write_text(json.dumps(lesson()))
+    for folder in ('full', 'tools', 'clean'):
+        (tmp_path / 'nbs' / folder).mkdir(parents=True)
+    (tmp_path / 'pyproject.toml').write_text((ROOT / 'pyproject.toml').read_text())
+    (tmp_path / 'coursehelpers').mkdir()
+    (tmp_path / 'coursehelpers' / '__init__.py').write_text('__version__ = "0"\n')
+    (tmp_path / 'README.md').write_text('# C\n<!-- launch --><!-- /launch -->\n<!-- results --><!-- /results -->\n')
+    (tmp_path / 'nbs' / 'full' / '07_x.ipynb').write_text(json.dumps(lesson()))
     prepare(tmp_path)
     return tmp_path
 
 
-def snapshot(root): return {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
+def snapshot(root):
+    return {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
 
 
 def test_prepare_twice_changes_nothing(tree):
     before = snapshot(tree)
     assert prepare(tree) == [] and snapshot(tree) == before and differences(tree) == []
-    assert {p.relative_to(tree).as_posix() for p in before} >= {'nbs/clean/07_x.ipynb', 'coursehelpers/seven.py', 'coursehelpers/exercises.json', 'coursehelpers/results.json'}
+    assert {p.relative_to(tree).as_posix() for p in before} >= {
+        'nbs/clean/07_x.ipynb',
+        'coursehelpers/seven.py',
+        'coursehelpers/exercises.json',
+        'coursehelpers/results.json',
+    }
 
 
 def test_static_files_and_readme(tree):
-    static = tree/'coursehelpers'
-    twice = json.loads((static/'exercises.json').read_text())['twice']
-    assert twice == dict(lesson='07', notebook='07_x.ipynb', stub='def twice(x): # any number\n    "Two times `x`."\n    ...', solution='def twice(x): # any number\n    "Two times `x`."\n    return 2*x')
-    assert json.loads((static/'results.json').read_text()) == {'e': dict(name='e', values=[1, 2, 3, 4, 5], lesson='07')}
-    page = (tree/'README.md').read_text()
+    static = tree / 'coursehelpers'
+    twice = json.loads((static / 'exercises.json').read_text())['twice']
+    assert twice == dict(
+        lesson='07',
+        notebook='07_x.ipynb',
+        stub='def twice(x): # any number\n    "Two times `x`."\n    ...',
+        solution='def twice(x): # any number\n    "Two times `x`."\n    return 2*x',
+    )
+    assert json.loads((static / 'results.json').read_text()) == {
+        'e': dict(name='e', values=[1, 2, 3, 4, 5], lesson='07')
+    }
+    page = (tree / 'README.md').read_text()
     assert '| 07 T |' in page and '| 07 | e | 3.0 ± 1.6 | 5 |' in page
 
 
 def test_check_finds_a_changed_a_missing_and_an_extra_file(tree):
-    page, static = tree/'nbs'/'clean'/'07_x.ipynb', tree/'coursehelpers'/'exercises.json'
+    page, static = tree / 'nbs' / 'clean' / '07_x.ipynb', tree / 'coursehelpers' / 'exercises.json'
     page.write_text(page.read_text().replace('check(twice)', 'check(thrice)'))
     static.unlink()
-    (tree/'nbs'/'clean'/'08_y.ipynb').write_text(json.dumps(nb()))
+    (tree / 'nbs' / 'clean' / '08_y.ipynb').write_text(json.dumps(nb()))
     found = differences(tree)
-    assert [f.split(':')[0] for f in found] == ['changed', 'missing', 'extra'] and '+    "check(twice)"' in found[0] and '08_y' in found[2]
+    assert (
+        [f.split(':')[0] for f in found] == ['changed', 'missing', 'extra']
+        and '+    "check(twice)"' in found[0]
+        and '08_y' in found[2]
+    )
     clean(tree)
-    assert differences(tree) == [] and not (tree/'nbs'/'clean'/'08_y.ipynb').exists()
+    assert differences(tree) == [] and not (tree / 'nbs' / 'clean' / '08_y.ipynb').exists()
 
 
 def test_a_changed_readme_is_found(tree):
-    page = tree/'README.md'
+    page = tree / 'README.md'
     page.write_text(page.read_text().replace('07 T', '07 U'))
     assert differences(tree)[0].startswith('changed: README.md')
 
 
 @pytest.mark.parametrize('name', ['07_x.ipynb', '08_mine.ipynb'])
 def test_work_in_a_clean_notebook_is_not_written_over(tree, name):
-    page = tree/'nbs'/'clean'/name
+    page = tree / 'nbs' / 'clean' / name
     page.write_text(json.dumps(nb(code('check(twice)', 'ex-check', [printed('mine')]))))
-    with pytest.raises(AuthoringError, match='someone has run cells'): clean(tree)
+    with pytest.raises(AuthoringError, match='someone has run cells'):
+        clean(tree)
     assert 'mine' in page.read_text()
     clean(tree, force=True)
     assert differences(tree) == []
 
 
 def test_a_clean_notebook_that_cannot_be_read_may_hold_work(tree):
-    (tree/'nbs'/'clean'/'07_x.ipynb').write_text('{')
-    with pytest.raises(AuthoringError, match='someone has run cells'): clean(tree)
+    (tree / 'nbs' / 'clean' / '07_x.ipynb').write_text('{')
+    with pytest.raises(AuthoringError, match='someone has run cells'):
+        clean(tree)
 
 
 def test_nothing_is_written_while_a_source_is_wrong(tree):
-    before = snapshot(tree/'nbs'/'clean')
+    before = snapshot(tree / 'nbs' / 'clean')
     wrong = lesson()
     wrong['cells'].append(code('#|hidden\nx', 'bad'))
-    (tree/'nbs'/'full'/'07_x.ipynb').write_text(json.dumps(wrong))
+    (tree / 'nbs' / 'full' / '07_x.ipynb').write_text(json.dumps(wrong))
     for make in (clean, generated, differences):
-        with pytest.raises(AuthoringError, match='full/07_x.ipynb, cell bad: there is no directive #|hidden'.replace('|', r'\|')): make(tree)
-    assert snapshot(tree/'nbs'/'clean') == before
+        with pytest.raises(
+            AuthoringError, match='full/07_x.ipynb, cell bad: there is no directive #|hidden'.replace('|', r'\|')
+        ):
+            make(tree)
+    assert snapshot(tree / 'nbs' / 'clean') == before
 
 
 def test_a_lesson_needs_title_and_facts(tree):
-    (tree/'nbs'/'full'/'08_y.ipynb').write_text(json.dumps(nb(code('x'), meta={})))
-    with pytest.raises(AuthoringError, match='(?s)08_y.ipynb: the first cell.*its metadata lacks lesson, needs'): generated(tree)
+    (tree / 'nbs' / 'full' / '08_y.ipynb').write_text(json.dumps(nb(code('x'), meta={})))
+    with pytest.raises(AuthoringError, match='(?s)08_y.ipynb: the first cell.*its metadata lacks lesson, needs'):
+        generated(tree)
 
 
 def test_a_notebook_with_merge_marks_is_named(tree):
-    (tree/'nbs'/'full'/'08_y.ipynb').write_text('<<<<<<< HEAD')
-    with pytest.raises(ValueError, match='08_y.ipynb is no notebook'): generated(tree)
+    (tree / 'nbs' / 'full' / '08_y.ipynb').write_text('<<<<<<< HEAD')
+    with pytest.raises(ValueError, match='08_y.ipynb is no notebook'):
+        generated(tree)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '[]',
+        '{}',
+        '3',
+        '""',
+        '{"cells": []}',
+        '{"cells": {}, "metadata": 3}',
+        '{"cells": [null], "metadata": {}}',
+        '{"cells": [{"source": null}], "metadata": {}}',
+        '\xff',
+    ],
+)
+def test_what_is_no_notebook_is_said(tmp_path, text):
+    (tmp_path / 'a.ipynb').write_bytes(text.encode('latin-1'))
+    with pytest.raises(ValueError, match='a.ipynb is no notebook'):
+        launch.read_nb(tmp_path / 'a.ipynb')
+
+
+def test_an_index_that_nbdev_wrote_disturbs_nobody(tree):
+    (tree / 'coursehelpers' / '_modidx.py').write_text('d = {}')
+    assert prepare(tree) == [] and authoring.stale(tree) == []
+
+
+EXPORT = '''
+import os, sys
+from pathlib import Path
+from coursehelpers.author import build
+real, left = os.replace, [int(sys.argv[2])]
+def replace(old, new): # dies at the nth step, before or after a file got its name
+    left[0] -= 1
+    if not left[0]: os._exit(9)
+    real(old, new)
+os.replace = replace
+build.export(Path(sys.argv[1]))
+'''
+
+
+def test_an_export_that_is_killed_leaves_whole_modules(tree):
+    "At each step of an export: every module is as it was or as it will be, and the next export completes it."
+    for n in (1, 2, 3):
+        (tree / 'nbs' / 'tools' / f'm{n}.ipynb').write_text(
+            json.dumps(nb(md('# M'), code(f'#|default_exp m{n}', 'd'), code('#|export\nx = 1', 'x'), meta={}))
+        )
+    prepare(tree)
+    old = {p: p.read_text() for p in (tree / 'coursehelpers').glob('m?.py')}
+    for path in (tree / 'nbs' / 'tools').glob('*.ipynb'):
+        path.write_text(path.read_text().replace('x = 1', 'x = 22'))
+    for step in (1, 2, 2):  # the first file, then the second, then the third is not replaced
+        killed = subprocess.run([sys.executable, '-c', EXPORT, tree, str(step)])
+        assert killed.returncode == 9 and all(
+            p.read_text() in (text, text.replace('x = 1', 'x = 22')) for p, text in old.items()
+        )
+    authoring.export(tree)
+    assert {p.read_text() for p in old} == {text.replace('x = 1', 'x = 22') for text in old.values()}
 
 
 def test_stale_modules_are_found(tree):
-    (tree/'coursehelpers'/'old.py').write_text('')
-    assert authoring.stale(tree) == ['coursehelpers/old.py: no notebook exports it. Delete it, or give a notebook #|default_exp old.']
+    (tree / 'coursehelpers' / 'old.py').write_text('')
+    assert authoring.stale(tree) == [
+        'coursehelpers/old.py: no notebook exports it. Delete it, or give a notebook #|default_exp old.'
+    ]
 
 
 def test_outside_the_course(tmp_path):
-    with pytest.raises(AuthoringError, match='not inside the course'): authoring.course_root(tmp_path)
+    with pytest.raises(AuthoringError, match='not inside the course'):
+        authoring.course_root(tmp_path)
 
 
 def test_the_modules_export_as_nbdev_does(tree):
     "`prepare` gives byte for byte what nbdev's own command gives."
-    mine = (tree/'coursehelpers'/'seven.py').read_text()
-    subprocess.run([sys.executable, '-c', 'from nbdev.doclinks import nbdev_export; nbdev_export()'], cwd=tree, check=True, capture_output=True)
-    assert (tree/'coursehelpers'/'seven.py').read_text() == mine
+    mine = (tree / 'coursehelpers' / 'seven.py').read_text()
+    subprocess.run(
+        [sys.executable, '-c', 'from nbdev.doclinks import nbdev_export; nbdev_export()'],
+        cwd=tree,
+        check=True,
+        capture_output=True,
+    )
+    assert (tree / 'coursehelpers' / 'seven.py').read_text() == mine
 
 
 # --- running and storing
 
+
 def test_a_notebook_runs_in_its_folder_with_its_profile(tmp_path):
-    cells = [code('import os\nprint(os.environ["COURSEHELPERS_RUN_PROFILE"], os.getcwd())'), code('1/0', 'bad'), code('print("on")', 'on')]
+    cells = [
+        code('import os\nprint(os.environ["COURSEHELPERS_RUN_PROFILE"], os.getcwd())'),
+        code('1/0', 'bad'),
+        code('print("on")', 'on'),
+    ]
     ran = []
-    made = run_nb(nb(*cells), tmp_path, profile='smoke', allow_errors=True, on_cell=lambda: ran.append(1))
+    made = run_nb(nb(*cells), tmp_path, profile='smoke', allow_errors=True, on_cell=lambda cell: ran.append(1))
     text = {c['id']: ''.join(o.get('text', o.get('ename', '')) for o in c['outputs']) for c in made['cells']}
     assert text['c'] == f'smoke {tmp_path.resolve()}\n' and text['bad'] == 'ZeroDivisionError' and text['on'] == 'on\n'
     assert len(ran) >= 2 and cells[0]['outputs'] == []
 
 
 def test_an_error_names_notebook_and_cell(tmp_path):
-    (tmp_path/'a.ipynb').write_text(json.dumps(nb(code('x = 1'), code('def f():\n    1/0\nf()', 'bad'))))
-    with pytest.raises(RunError, match=r'(?s)a.ipynb, cell bad:.*ZeroDivisionError: division by zero'): running.run_notebook(tmp_path/'a.ipynb')
+    (tmp_path / 'a.ipynb').write_text(json.dumps(nb(code('x = 1'), code('def f():\n    1/0\nf()', 'bad'))))
+    with pytest.raises(RunError, match=r'(?s)a.ipynb, cell bad:.*ZeroDivisionError: division by zero'):
+        running.run_notebook(tmp_path / 'a.ipynb')
 
 
-def test_only_the_callers_progress_file_is_spared(monkeypatch):
+def test_only_the_callers_progress_file_is_spared(monkeypatch, tmp_path):
     monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', '/mine.json')
-    assert running._environment(None, progress=True)['COURSEHELPERS_RUN_PROGRESS'] == '/mine.json'
-    assert running._environment(None, progress=False)['COURSEHELPERS_RUN_PROGRESS'] != '/mine.json'
+    assert kernel_environment(tmp_path, progress=True)['COURSEHELPERS_RUN_PROGRESS'] == '/mine.json'
+    assert kernel_environment(tmp_path)['COURSEHELPERS_RUN_PROGRESS'] == f'{tmp_path}/progress.json'
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', '/photos')
-    assert running._environment(None, progress=True)['COURSEHELPERS_DATA_ROOT'] == '/photos'
-    assert not list(Path(running._environment(None, progress=True, offline=True)['COURSEHELPERS_DATA_ROOT']).iterdir())
+    assert kernel_environment(tmp_path)['COURSEHELPERS_DATA_ROOT'] == '/photos'
+    assert not Path(kernel_environment(tmp_path, offline=True)['COURSEHELPERS_DATA_ROOT']).exists()
 
 
 VIEW = {'application/vnd.jupyter.widget-view+json': {'model_id': '1'}, 'text/plain': 'Box()'}
 
 
 def test_tidy_keeps_what_can_be_read_without_a_kernel():
-    cell = code('x', 'c', [printed('a\n'), printed('b'), printed('\r 3%|', 'stderr'), shown(**VIEW), shown(**VIEW, **{'text/html': '<b>'}), printed('<A at 0x7f11>')])
+    cell = code(
+        'x',
+        'c',
+        [
+            printed('a\n'),
+            printed('b'),
+            printed('\r 3%|', 'stderr'),
+            shown(**VIEW),
+            shown(**VIEW, **{'text/html': '<b>'}),
+            printed('<A at 0x7f11>'),
+        ],
+    )
     cell['execution_count'], cell['metadata'] = 3, {'execution': 1, 'tags': ['skip-execution']}
     full = nb(cell, meta={**META, 'widgets': {'state': {}}, 'language_info': {}})
     outputs = (made := tidy(full))['cells'][0]['outputs']
-    assert outputs[0]['text'] == 'a\nb' and outputs[1]['data'] == {'text/plain': 'Box()', 'text/html': '<b>'} and outputs[2]['text'] == '<A>' and len(outputs) == 3
-    assert made['cells'][0]['metadata'] == {} and made['cells'][0]['execution_count'] is None and set(made['metadata']) == {'course', 'kernelspec'}
+    assert (
+        outputs[0]['text'] == 'a\nb'
+        and outputs[1]['data'] == {'text/plain': 'Box()', 'text/html': '<b>'}
+        and outputs[2]['text'] == '<A>'
+        and len(outputs) == 3
+    )
+    assert (
+        made['cells'][0]['metadata'] == {}
+        and made['cells'][0]['execution_count'] is None
+        and set(made['metadata']) == {'course', 'kernelspec'}
+    )
     assert tidy(made) == made
 
 
@@ -363,23 +630,44 @@ def test_tidy_keeps_alt_text_and_refusals_need_it():
     png = {'image/png': 'x'}
     alt = shown({'image/png': {'alt': 'A line.', 'width': 3}}, **png)
     assert tidy(nb(code('x', 'c', [alt])))['cells'][0]['outputs'][0]['metadata']['image/png']['alt'] == 'A line.'
-    found = store_problems(nb(code('x', 'a', [alt]), code('x', 'b', [shown(**png)]), code('x', 'd', [shown({'image/png': {'alt': ''}}, **png)])), 'a.ipynb', ROOT)
+    found = store_problems(
+        nb(
+            code('x', 'a', [alt]),
+            code('x', 'b', [shown(**png)]),
+            code('x', 'd', [shown({'image/png': {'alt': ''}}, **png)]),
+        ),
+        'a.ipynb',
+        ROOT,
+    )
     assert [p[:15] for p in found] == ['a.ipynb, cell b', 'a.ipynb, cell d']
 
 
-@pytest.mark.parametrize('output', [printed(f'{Path.home()}/x'), printed(f'in {ROOT}'), shown(**{'text/html': f'<p>{Path.home()}</p>'}), shown(**{'application/x+json': {'p': str(ROOT)}}),
-                                    printed('/tmp/ipykernel_12/34.py:1: Warning'), dict(output_type='error', ename='E', evalue='', traceback=[f'{ROOT}/a.py'])])
+@pytest.mark.parametrize(
+    'output',
+    [
+        printed(f'{Path.home()}/x'),
+        printed(f'in {ROOT}'),
+        shown(**{'text/html': f'<p>{Path.home()}</p>'}),
+        shown(**{'application/x+json': {'p': str(ROOT)}}),
+        printed('/tmp/ipykernel_12/34.py:1: Warning'),
+        dict(output_type='error', ename='E', evalue='', traceback=[f'{ROOT}/a.py']),
+    ],
+)
 def test_paths_of_a_machine_are_not_stored(output, tmp_path):
-    with pytest.raises(RunError, match='a path of this machine'): store(nb(code('x', 'c', [output])), tmp_path/'a.ipynb', ROOT)
-    assert not (tmp_path/'a.ipynb').exists()
+    with pytest.raises(RunError, match='a path of this machine'):
+        store(nb(code('x', 'c', [output])), tmp_path / 'a.ipynb', ROOT)
+    assert not (tmp_path / 'a.ipynb').exists()
 
 
 def test_a_large_notebook_is_not_stored(tmp_path):
-    big = code('x', 'big', [printed('x'*310_000)])
-    with pytest.raises(RunError, match=r'310 kB, more than 300. Largest: cell big \(310 kB\)'): store(nb(big), tmp_path/'a.ipynb', ROOT)
+    big = code('x', 'big', [printed('x' * 310_000)])
+    with pytest.raises(RunError, match=r'310 kB, more than 300. Largest: cell big \(310 kB\)'):
+        store(nb(big), tmp_path / 'a.ipynb', ROOT)
 
 
 def test_variants_need_no_nbdev_to_be_imported():
-    script = 'import sys, coursehelpers.author.build, coursehelpers.cli, coursehelpers.exercises; print([m for m in ("nbdev", "fastcore", "torch", "nbformat", "IPython") if m in sys.modules])'
+    heavy = ('nbdev', 'fastcore', 'torch', 'nbformat', 'IPython')
+    script = 'import sys, coursehelpers.author.build, coursehelpers.cli, coursehelpers.exercises\n'
+    script += f'print([m for m in {heavy} if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout.strip() == '[]'
     assert set(variants.DIRECTIVES) == {'default_exp', 'export', 'hide', 'gpu', 'exercise', 'record'}

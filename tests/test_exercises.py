@@ -1,7 +1,9 @@
 "Checks: four outcomes, faults put where they belong, progress that is never lost, and every checker proved."
+
 import asyncio
 import functools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +16,41 @@ from coursehelpers import exercises as ex
 from coursehelpers.author.launch import read_nb
 from coursehelpers.checks import judging
 from coursehelpers.checks.judging import is_stub, judge
-from coursehelpers.exercises import CheckFault, NotYet, UnknownExercise, agree_on, call, check, exercise, expect_fail, hint, progress, prove, solution
+from coursehelpers.exercises import (
+    CheckFault,
+    NotYet,
+    UnknownExercise,
+    agree_on,
+    call,
+    check,
+    checkers,
+    exercise,
+    expect_fail,
+    hint,
+    progress,
+    proofs,
+    prove,
+    solution,
+)
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
 def own(monkeypatch, tmp_path):
-    "A progress file, a list of checkers and a list of exercises of its own."
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
-    monkeypatch.setattr(ex, '_checkers', {})
-    monkeypatch.setattr(ex, '_hinted', {})
-    monkeypatch.setattr(ex, 'exercises', lambda: {'square': dict(lesson='99', notebook='99_x.ipynb', stub='', solution='def square(x): return x*x')})
+    "A progress file and a list of exercises of its own."
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path / 'progress.json'))
+    monkeypatch.setattr(
+        ex,
+        'exercises',
+        lambda: {'square': dict(lesson='99', notebook='99_x.ipynb', stub='', solution='def square(x): return x*x')},
+    )
 
     @exercise('square', hints=('Nudge.', 'More.'))
-    def _(fn): agree_on(fn, torch.square, torch.randn(4))
-    return tmp_path/'progress.json'
+    def _(fn):
+        agree_on(fn, torch.square, torch.randn(4))
+
+    return tmp_path / 'progress.json'
 
 
 def made(source, name='f', **space):
@@ -40,29 +61,58 @@ def made(source, name='f', **space):
 
 # --- stubs
 
-@pytest.mark.parametrize('source', [
-    'def f(x):\n    "Doc."\n    ...', 'def f(x): ...', 'def f(x): pass', 'def f(x): "Doc."', 'async def f(x):\n    "Doc."\n    ...',
-    'def f(x:int=3, *args, y, **kw) -> int:\n    """Doc.\n    More."""\n    ...', 'class f:\n    "Doc."\n    ...',
-    'class f:\n    def __init__(self): ...\n    def g(self):\n        "Doc."\n        ...',
-    'class f:\n    @property\n    def p(self): ...\n    @staticmethod\n    def s(x): ...\n    @classmethod\n    def c(cls): ...',
-    'import torch\n@torch.no_grad()\ndef f(x):\n    "Doc."\n    ...',
-    'from dataclasses import dataclass\n@dataclass\nclass f:\n    "Doc."\n    x: int = 1\n    def g(self): ...',
-    'def outer():\n    y = 1\n    def f(x):\n        "Doc."\n        ...\n    return f, y\nf = outer()[0]'])
-def test_stubs_are_seen_without_source(source): assert is_stub(made(source))
+
+@pytest.mark.parametrize(
+    'source',
+    [
+        'def f(x):\n    "Doc."\n    ...',
+        'def f(x): ...',
+        'def f(x): pass',
+        'def f(x): "Doc."',
+        'async def f(x):\n    "Doc."\n    ...',
+        'def f(x:int=3, *args, y, **kw) -> int:\n    """Doc.\n    More."""\n    ...',
+        'class f:\n    "Doc."\n    ...',
+        'class f:\n    def __init__(self): ...\n    def g(self):\n        "Doc."\n        ...',
+        'class f:\n    @property\n    def p(self): ...\n    @staticmethod\n    def s(x): ...\n'
+        '    @classmethod\n    def c(cls): ...',
+        'import torch\n@torch.no_grad()\ndef f(x):\n    "Doc."\n    ...',
+        'from dataclasses import dataclass\n@dataclass\nclass f:\n    "Doc."\n    x: int = 1\n    def g(self): ...',
+        'def outer():\n    y = 1\n    def f(x):\n        "Doc."\n        ...\n    return f, y\nf = outer()[0]',
+    ],
+)
+def test_stubs_are_seen_without_source(source):
+    assert is_stub(made(source))
 
 
-@pytest.mark.parametrize('source', [
-    'def f(x): return x', 'def f(x): print(x)', 'def f(x):\n    x += 1', 'def f(x): return ...', 'def f(x): return 0', 'async def f(x): return x',
-    'def f(x): yield x', 'def f(x): raise ValueError', 'class f:\n    def g(self): return 1\n    def h(self): ...', 'f = lambda x: None', 'f = len'])
-def test_attempts_are_seen_too(source): assert not is_stub(made(source))
+@pytest.mark.parametrize(
+    'source',
+    [
+        'def f(x): return x',
+        'def f(x): print(x)',
+        'def f(x):\n    x += 1',
+        'def f(x): return ...',
+        'def f(x): return 0',
+        'async def f(x): return x',
+        'def f(x): yield x',
+        'def f(x): raise ValueError',
+        'class f:\n    def g(self): return 1\n    def h(self): ...',
+        'f = lambda x: None',
+        'f = len',
+    ],
+)
+def test_attempts_are_seen_too(source):
+    assert not is_stub(made(source))
 
 
-def test_a_partial_of_a_stub_is_a_stub(): assert is_stub(functools.partial(made('def f(x): ...'), 1))
+def test_a_partial_of_a_stub_is_a_stub():
+    assert is_stub(functools.partial(made('def f(x): ...'), 1))
 
 
 # --- four outcomes
 
-def test_correct(): assert check(lambda x: x*x, 'square').status == 'correct'
+
+def test_correct():
+    assert check(lambda x: x * x, 'square').status == 'correct'
 
 
 def test_not_yet_says_what_and_where():
@@ -72,11 +122,17 @@ def test_not_yet_says_what_and_where():
 
 def test_raised_names_error_line_and_inputs():
     o = check(made('def f(x):\n    y = x\n    return y.nothing'), 'square')
-    assert o.status == 'raised' and o.message.startswith('AttributeError') and 'line 3 of your cell' in o.message and 'inputs: x = float32' in o.message
+    assert (
+        o.status == 'raised'
+        and o.message.startswith('AttributeError')
+        and 'line 3 of your cell' in o.message
+        and 'inputs: x = float32' in o.message
+    )
     assert isinstance(o.error, AttributeError)
 
 
-def test_not_attempted(): assert check(made('def square(x): ...', 'square')).status == 'not attempted'
+def test_not_attempted():
+    assert check(made('def square(x): ...', 'square')).status == 'not attempted'
 
 
 def test_raised_deep_in_a_helper_names_the_learners_line():
@@ -86,14 +142,19 @@ def test_raised_deep_in_a_helper_names_the_learners_line():
     assert 'line 3 of your cell' in check(f, 'square').message
 
 
-def test_a_wrong_signature_is_the_learners(): assert check(made('def f(): return 1'), 'square').status == 'raised'
+def test_a_wrong_signature_is_the_learners():
+    assert check(made('def f(): return 1'), 'square').status == 'raised'
 
 
 def test_outcomes_show_a_sign_and_a_word():
     for status, (sign, _) in ex.STATES.items():
         o = ex.Outcome('f', status, 'a < b')
         bundle = o._repr_mimebundle_()
-        assert f'{sign} f: {status}' in bundle['text/plain'] and f'{sign} f: {status}' in bundle['text/html'] and 'a &lt; b' in bundle['text/html']
+        assert (
+            f'{sign} f: {status}' in bundle['text/plain']
+            and f'{sign} f: {status}' in bundle['text/html']
+            and 'a &lt; b' in bundle['text/html']
+        )
         assert bundle['application/vnd.coursehelpers.outcome+json'] == dict(name='f', status=status, message='a < b')
     assert len(ex.STATES) == 4
 
@@ -103,7 +164,9 @@ def test_a_fault_of_the_checker_is_not_the_learners(own):
     def _(fn):
         fn(1)
         [][0]
-    with pytest.raises(CheckFault, match='fault of the course, not of your code'): check(lambda x: x, 'broken')
+
+    with pytest.raises(CheckFault, match='fault of the course, not of your code'):
+        check(lambda x: x, 'broken')
     assert not own.exists()
 
 
@@ -112,8 +175,15 @@ def test_a_class_is_judged_too():
     def _(cls):
         judging.agree(cls(2).add(3), 5)
         cls(2).add()
-    assert 'expected 5' in check(made('class f:\n    def __init__(self, n): ...\n    def add(self, x): return x'), 'Adder').message
-    o = check(made('class f:\n    def __init__(self, n): self.n = n\n    def add(self, x):\n        return self.m + x'), 'Adder')
+
+    assert (
+        'expected 5'
+        in check(made('class f:\n    def __init__(self, n): ...\n    def add(self, x): return x'), 'Adder').message
+    )
+    o = check(
+        made('class f:\n    def __init__(self, n): self.n = n\n    def add(self, x):\n        return self.m + x'),
+        'Adder',
+    )
     assert o.status == 'raised' and 'line 4 of your cell' in o.message and 'inputs: x = 3' in o.message
     o = check(made('class f:\n    def __init__(self, n): self.n = n\n    def add(self, x): return self.n + x'), 'Adder')
     assert o.status == 'raised' and 'missing 1 required' in o.message
@@ -121,33 +191,53 @@ def test_a_class_is_judged_too():
 
 def test_async_and_generators():
     @exercise('later')
-    def _(fn): judging.agree(asyncio.run(fn(2)), 4)
+    def _(fn):
+        judging.agree(asyncio.run(fn(2)), 4)
+
     assert check(made('async def f(x): return 2*x'), 'later').status == 'correct'
     assert check(made('async def f(x): return x/0'), 'later').status == 'raised'
+
     @exercise('each')
-    def _(fn): judging.agree(list(fn(2)), [0, 1])
+    def _(fn):
+        judging.agree(list(fn(2)), [0, 1])
+
     assert check(made('def f(n): yield from range(n)'), 'each').status == 'correct'
     assert check(made('def f(n):\n    yield 1/0'), 'each').status == 'raised'
 
 
 def test_names():
-    with pytest.raises(UnknownExercise, match='Near: square'): check(lambda x: x, 'sqare')
-    with pytest.raises(TypeError, match='without quotes'): check('square')
-    with pytest.raises(TypeError, match='name='): check(lambda x: x)
-    with pytest.raises(UnknownExercise, match='progress'): hint('qqqqqq')
+    with pytest.raises(UnknownExercise, match='mean square'):
+        check(lambda x: x, 'sqare')
+    with pytest.raises(TypeError, match='without quotes'):
+        check('square')
+    with pytest.raises(TypeError, match='name='):
+        check(lambda x: x)
+    with pytest.raises(UnknownExercise, match='progress'):
+        hint('qqqqqq')
 
 
 def test_one_name_has_one_checker():
-    def other(fn): pass
+    def other(fn):
+        pass
+
     other.__module__ = 'coursehelpers.checks.lesson_98'
-    with pytest.raises(ValueError, match='two checkers'): exercise('square')(other)
+    with pytest.raises(ValueError, match='two checkers'):
+        exercise('square')(other)
 
 
 # --- usual faults
 
-FAULTS = [(lambda x: None if len(x) else 0, 'gives back None'), (lambda x: print(x*x), '`print` shows a value'), (lambda x: x*x + 1, 'expected'),
-          (lambda x: (x*x)[None], 'shape (1, 4), expected (4,)'), (lambda x: (x*x).double(), 'dtype float64'), (lambda x: x.log().sqrt(), 'NaN at'),
-          (lambda x: (x*x).tolist(), 'got a list'), (lambda x: 2., 'plain number'), (lambda x: x.pow_(2), 'changes its input x in place')]
+FAULTS = [
+    (lambda x: None if len(x) else 0, 'gives back None'),
+    (lambda x: print(x * x), '`print` shows a value'),
+    (lambda x: x * x + 1, 'expected'),
+    (lambda x: (x * x)[None], 'shape (1, 4), expected (4,)'),
+    (lambda x: (x * x).double(), 'dtype float64'),
+    (lambda x: x.log().sqrt(), 'NaN at'),
+    (lambda x: (x * x).tolist(), 'got a list'),
+    (lambda x: 2.0, 'plain number'),
+    (lambda x: x.pow_(2), 'changes its input x in place'),
+]
 
 
 @pytest.mark.parametrize('fn, words', FAULTS)
@@ -158,40 +248,70 @@ def test_usual_faults_have_their_words(fn, words):
 
 def test_swapped_arguments_are_noticed():
     @exercise('sub')
-    def _(fn): agree_on(fn, torch.sub, torch.randn(3), torch.randn(3))
+    def _(fn):
+        agree_on(fn, torch.sub, torch.randn(3), torch.randn(3))
+
     assert 'called with (b, a)' in check(made('def f(a, b): return b - a'), 'sub').message
 
 
 def test_parts_are_compared_one_by_one():
     agree = judging.agree
-    agree({'a': [1, 2.]}, {'a': (1, 2.)})
-    for got, expected, words in [({'a': 1}, {'b': 1}, 'keys'), ([1], [1, 2], '1 items, expected 2'), (['x'], ['y'], r'\[0\]'), (3, [3], 'expected a list'),
-                                 (True, False, 'got True'), ('1', 1, 'expected the number'), (float('nan'), 1., 'NaN')]:
-        with pytest.raises(NotYet, match=words): agree(got, expected)
+    agree({'a': [1, 2.0]}, {'a': (1, 2.0)})
+    for got, expected, words in [
+        ({'a': 1}, {'b': 1}, 'keys'),
+        ([1], [1, 2], '1 items, expected 2'),
+        (['x'], ['y'], r'\[0\]'),
+        (3, [3], 'expected a list'),
+        (True, False, 'got True'),
+        ('1', 1, 'expected the number'),
+        (float('nan'), 1.0, 'NaN'),
+    ]:
+        with pytest.raises(NotYet, match=words):
+            agree(got, expected)
 
 
 def test_kinds_of_numbers_and_arrays():
     agree, np = judging.agree, pytest.importorskip('numpy')
-    for got, expected in [(2., np.float64(2)), (np.float32(2), 2.), (torch.tensor(2.), np.float64(2)), (torch.ones(2), torch.nn.Parameter(torch.ones(2))), (np.ones(2), np.ones(2)), (2, 2.)]: agree(got, expected)
-    for got, expected in [(True, 1), (np.ones(2), torch.ones(2)), (torch.ones(2), np.ones(2)), (np.ones(2), 1.), (None, np.ones(2))]:
-        with pytest.raises(NotYet): agree(got, expected)
+    for got, expected in [
+        (2.0, np.float64(2)),
+        (np.float32(2), 2.0),
+        (torch.tensor(2.0), np.float64(2)),
+        (torch.ones(2), torch.nn.Parameter(torch.ones(2))),
+        (np.ones(2), np.ones(2)),
+        (2, 2.0),
+    ]:
+        agree(got, expected)
+    for got, expected in [
+        (True, 1),
+        (np.ones(2), torch.ones(2)),
+        (torch.ones(2), np.ones(2)),
+        (np.ones(2), 1.0),
+        (None, np.ones(2)),
+    ]:
+        with pytest.raises(NotYet):
+            agree(got, expected)
 
 
 def test_inputs_may_be_anything():
     assert call(lambda a, b, c: 1, [1], {'x': torch.ones(1)}, object()) == 1
-    with pytest.raises(NotYet, match='input a in place'): call(lambda a: a.append(1), [1])
+    with pytest.raises(NotYet, match='input a in place'):
+        call(lambda a: a.append(1), [1])
     w = torch.ones(2, requires_grad=True)
-    agree_on(lambda w: torch.autograd.grad((w**2).sum(), w)[0], lambda w: 2*w.detach(), w)
+    agree_on(lambda w: torch.autograd.grad((w**2).sum(), w)[0], lambda w: 2 * w.detach(), w)
 
 
 def test_random_numbers_are_fresh_and_the_learners_go_on():
     seen = []
+
     @exercise('seen')
-    def _(fn): seen.append(torch.randn(1).item())
+    def _(fn):
+        seen.append(torch.randn(1).item())
+
     torch.manual_seed(0)
     expected = torch.randn(1)
     torch.manual_seed(0)
-    for _ in range(3): check(lambda x: x, 'seen')
+    for _ in range(3):
+        check(lambda x: x, 'seen')
     assert len(set(seen)) == 3 and torch.randn(1) == expected
 
 
@@ -203,21 +323,36 @@ def test_prints_are_shown_but_not_a_thousand(capsys):
 
 # --- progress
 
+
 def test_progress_counts_and_keeps_correct(own):
-    for fn in (lambda x: x, lambda x: x*x, lambda x: 1/0): check(fn, 'square')
+    for fn in (lambda x: x, lambda x: x * x, lambda x: 1 / 0):
+        check(fn, 'square')
     assert json.loads(own.read_text())['exercises'] == {'square': dict(lesson='99', status='correct', attempts=3)}
     check(made('def square(x): ...', 'square'))
     assert progress().rows == [('99', 'square', 'correct', 3)]
     assert '✔ 1 correct' in repr(progress()) and 'square' in progress()._repr_html_()
 
 
-def test_what_was_never_checked_is_listed(): assert progress().rows == [('99', 'square', 'not attempted', 0)]
+def test_what_was_never_checked_is_listed():
+    assert progress().rows == [('99', 'square', 'not attempted', 0)]
 
 
-@pytest.mark.parametrize('text', ['', '{"exer', '[]', '{"exercises": [1]}', '{"exercises": {"square": {}}}', '{"exercises": {"square": {"status": "odd", "attempts": 1}}}', '\xff'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        '{"exer',
+        '[]',
+        '{"exercises": [1]}',
+        '{"exercises": {"square": {}}}',
+        '{"exercises": {"square": {"status": "odd", "attempts": 1, "lesson": ""}}}',
+        '{"exercises": {"square": {"status": "correct", "attempts": 1, "lesson": null}}}',
+        '\xff',
+    ],
+)
 def test_an_unreadable_file_is_set_aside(own, text, capsys):
     own.write_bytes(text.encode('latin-1'))
-    check(lambda x: x*x, 'square')
+    check(lambda x: x * x, 'square')
     aside = list(own.parent.glob('*.unreadable-*'))
     assert len(aside) == 1 and aside[0].read_bytes() == text.encode('latin-1')
     assert progress().rows[0][2] == 'correct' and aside[0].name in capsys.readouterr().out
@@ -225,16 +360,50 @@ def test_an_unreadable_file_is_set_aside(own, text, capsys):
 
 def test_a_place_that_cannot_be_written_loses_no_outcome(monkeypatch, own, capsys):
     own.parent.joinpath('file').write_text('')
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(own.parent/'file'/'progress.json'))
-    assert check(lambda x: x*x, 'square').status == 'correct'
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(own.parent / 'file' / 'progress.json'))
+    assert check(lambda x: x * x, 'square').status == 'correct'
     assert 'could not be written' in capsys.readouterr().out
+
+
+def test_what_is_no_ordinary_file_is_left_alone(monkeypatch, own, capsys):
+    "A named pipe in place of the progress file, or a folder: it keeps its name, and nobody waits for it."
+    for make, name in ((os.mkfifo, 'pipe'), (os.mkdir, 'folder')):
+        make(own.parent / name)
+        monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(own.parent / name))
+        assert check(lambda x: x * x, 'square').status == 'correct' and progress().counts()['correct'] == 0
+        assert name in capsys.readouterr().out
+    left = {p.name for p in own.parent.iterdir()}
+    assert {'pipe', 'folder'} <= left and not [name for name in left if 'unreadable' in name]
+
+
+def test_looking_needs_no_right_to_write(own, monkeypatch):
+    "No file is opened for writing, no lock made, nothing renamed."
+    check(lambda x: x * x, 'square')
+
+    def refused(*args, **kwargs):
+        raise PermissionError('read-only')
+
+    for name in ('open', 'replace', 'mkdir'):
+        monkeypatch.setattr(os, name, refused)
+    assert progress().counts()['correct'] == 1
+    assert check(lambda x: x, 'square').status == 'not yet'
+
+
+def test_nothing_in_the_file_becomes_html(own):
+    own.write_text(
+        json.dumps({'exercises': {'<i>': dict(status='correct', attempts=1, lesson='<img src=x onerror=alert(1)>')}})
+    )
+    html = progress()._repr_html_()
+    assert '<img' not in html and '<i>' not in html and '&lt;img' in html
 
 
 WRITER = '''
 import sys
-from coursehelpers import exercises as ex
-ex._lesson = lambda name: '99'
-for i in range(40): ex._remember(ex.Outcome(f'{sys.argv[1]}{i}', 'correct'))
+from coursehelpers.exercises import check, exercise
+for i in range(40):
+    name = f'{sys.argv[1]}{i}'
+    exercise(name)(lambda fn: None)
+    check(lambda: i, name)
 '''
 
 
@@ -243,49 +412,65 @@ def test_two_kernels_writing_at_once_lose_nothing(own):
     assert [p.wait(60) for p in both] == [0, 0]
     done = json.loads(own.read_text())['exercises']
     assert set(done) == {f'{who}{i}' for who in 'ab' for i in range(40)}
-    assert not [p for p in own.parent.iterdir() if p.name not in (own.name, own.name + '.lock')]
+    assert not [p for p in own.parent.iterdir() if p.name not in (own.name, f'.{own.name}.lock')]
 
 
 # --- hints, solutions, expected errors, proofs
 
+
 def test_hints_come_one_by_one():
-    assert [str(hint('square')) for _ in range(3)] == ['Hint 1 of 2: Nudge.', 'Hint 2 of 2: More.', "That was the last hint. `solution('square')` shows one way to do it; close it again and write your own."]
-    assert hint(SimpleNamespace(__name__='square')).startswith('That was the last')
+    exercise('hinted', hints=('Nudge.', 'More.'))(lambda fn: None)
+    said = [str(hint('hinted')) for _ in range(3)]
+    assert said[:2] == ['Hint 1 of 2: Nudge.', 'Hint 2 of 2: More.'] and "solution('hinted')" in said[2]
+    assert "solution('hinted')" in hint(SimpleNamespace(__name__='hinted'))
 
 
 def test_solution_is_code():
     assert solution('square')._repr_markdown_() == '```python\ndef square(x): return x*x\n```'
-    with pytest.raises(UnknownExercise, match='Near: square'): solution('squar')
+    with pytest.raises(UnknownExercise, match='mean square'):
+        solution('squar')
 
 
 def test_solution_without_the_list(monkeypatch):
     monkeypatch.setattr(ex, 'exercises', dict)
-    with pytest.raises(UnknownExercise, match='coursehelpers clean'): solution('square')
+    with pytest.raises(UnknownExercise, match='coursehelpers clean'):
+        solution('square')
 
 
 def test_expect_fail(capsys):
-    with expect_fail(ZeroDivisionError, 'division'): raise ZeroDivisionError('division by zero')
+    with expect_fail(ZeroDivisionError, 'division'):
+        raise ZeroDivisionError('division by zero')
     assert capsys.readouterr().out == 'ZeroDivisionError: division by zero\n'
-    with pytest.raises(AssertionError, match='nothing was raised'), expect_fail(ValueError): pass
-    with pytest.raises(AssertionError, match='should say'), expect_fail(ValueError, 'x'): raise ValueError('y')
-    with pytest.raises(KeyError), expect_fail(ValueError): raise KeyError('a')
+    with pytest.raises(AssertionError, match='nothing was raised'), expect_fail(ValueError):
+        pass
+    with pytest.raises(AssertionError, match='should say'), expect_fail(ValueError, 'x'):
+        raise ValueError('y')
+    with pytest.raises(KeyError), expect_fail(ValueError):
+        raise KeyError('a')
 
 
 def test_prove_demands_and_writes_nothing(own):
     wrong = [(lambda x: x, 'expected'), (lambda x: x.pow_(2), 'in place')]
-    prove('square', right=[lambda x: x*x], wrong=wrong)
-    for bad in (dict(right=[], wrong=wrong), dict(right=[lambda x: x*x], wrong=wrong[:1]), dict(right=[lambda x: x], wrong=wrong),
-                dict(right=[lambda x: x*x], wrong=[(lambda x: x*x, 'expected')]*2), dict(right=[lambda x: x*x], wrong=[(lambda x: x, 'other words')]*2)):
-        with pytest.raises(AssertionError): prove('square', **bad)
+    prove('square', right=[lambda x: x * x], wrong=wrong)
+    for bad in (
+        dict(right=[], wrong=wrong),
+        dict(right=[lambda x: x * x], wrong=wrong[:1]),
+        dict(right=[lambda x: x], wrong=wrong),
+        dict(right=[lambda x: x * x], wrong=[(lambda x: x * x, 'expected')] * 2),
+        dict(right=[lambda x: x * x], wrong=[(lambda x: x, 'other words')] * 2),
+    ):
+        with pytest.raises(AssertionError):
+            prove('square', **bad)
     assert not own.exists()
 
 
 def test_judging_is_repeatable():
-    seen = [judge(lambda x: x, 'square', ex._checkers['square'].checker, 3)[0].message for _ in range(2)]
+    seen = [judge(lambda x: x, 'square', checkers()['square'].checker, 3)[0].message for _ in range(2)]
     assert seen[0] == seen[1]
 
 
 # --- the course's own exercises
+
 
 def code_cells(path):
     return [c['source'] for c in read_nb(path)['cells'] if c['cell_type'] == 'code']
@@ -293,35 +478,39 @@ def code_cells(path):
 
 def declared():
     "{exercise: notebook} of every `#|exercise` in the full notebooks."
-    lines = [(line.split()[-1], p.name) for p in (ROOT/'nbs/full').glob('*.ipynb') for s in code_cells(p) for line in s.splitlines() if line.startswith('#|exercise')]
+    lines = [
+        (line.split()[-1], p.name)
+        for p in (ROOT / 'nbs/full').glob('*.ipynb')
+        for s in code_cells(p)
+        for line in s.splitlines()
+        if line.startswith('#|exercise')
+    ]
     return dict(lines)
 
 
 @pytest.fixture(scope='module')
-def proofs():
-    "Run every checks notebook in this process: {exercise: (right, wrong)} and the checkers each one registers."
-    before, ex._proved, kept, found = ex._proved, {}, dict(ex._checkers), {}
-    for path in sorted((ROOT/'nbs/tools/checks').glob('lesson_*.ipynb')):
-        ex._checkers.clear()
+def registered():
+    "Run every checks notebook in this process: {notebook: the exercises that it registers}."
+    found = {}
+    for path in sorted((ROOT / 'nbs/tools/checks').glob('lesson_*.ipynb')):
         space = {'__name__': '__main__'}
-        for source in code_cells(path): exec(compile(source, path.name, 'exec'), space)
-        found[path.name] = dict(ex._checkers)
-    proved, ex._proved = ex._proved, before
-    ex._checkers.clear()
-    ex._checkers.update(kept)
-    return proved, found
+        for source in code_cells(path):
+            exec(compile(source, path.name, 'exec'), space)
+        found[path.name] = [e for e in checkers().values() if e.checker.__globals__ is space]
+    return found
 
 
-def test_every_exercise_is_proved(proofs):
-    assert declared() and set(declared()) <= set(proofs[0]), f'not proved: {set(declared()) - set(proofs[0])}'
-    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs[0].values())
+def test_every_exercise_is_proved(registered):
+    assert declared() and set(declared()) <= set(proofs()), f'not proved: {set(declared()) - set(proofs())}'
+    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs().values())
 
 
-def test_every_checker_has_an_exercise_and_one_notebook(proofs):
-    names = [name for checkers in proofs[1].values() for name in checkers]
+def test_every_checker_has_an_exercise_and_one_notebook(registered):
+    names = [e.name for known in registered.values() for e in known]
     assert sorted(names) == sorted(set(names)) == sorted(declared())
 
 
-def test_every_exercise_has_hints(proofs):
-    for checkers in proofs[1].values():
-        for e in checkers.values(): assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name
+def test_every_exercise_has_hints(registered):
+    for known in registered.values():
+        for e in known:
+            assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name

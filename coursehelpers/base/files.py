@@ -9,9 +9,10 @@ __all__ = ['DataError', 'shipped', 'whole', 'locked', 'fetch']
 import hashlib
 import importlib.resources
 import os
+import re
 import shutil
-import urllib.request
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -25,20 +26,43 @@ def shipped(name:str) -> Path: # below the package's folder: 'glossary.json', 'w
     "Where a file that comes with the package lies. It need not exist: some are generated."
     return Path(str(importlib.resources.files('coursehelpers')))/name
 
+# %% ../../nbs/tools/base/files.ipynb #sweep
+def _alive(pid):
+    "Does this process run here? On Windows that cannot be asked, and an open file cannot be removed either."
+    if os.name == 'nt': return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
+
+def _sweep(folder, age=600):
+    "Remove the parts in `folder` that a process left behind which died, `age` seconds ago or more."
+    for entry in os.scandir(folder):
+        part = re.fullmatch(r'\..+\.(\d+)\.part', entry.name)
+        with suppress(OSError):
+            if part and time.time() - entry.stat().st_mtime > age and not _alive(int(part[1])):
+                os.unlink(entry.path)
+
 # %% ../../nbs/tools/base/files.ipynb #b3735c8a
 @contextmanager
 def whole(path, # the file to make
           sync:bool=True): # wait until the disk has it; False where a file that a power cut has spoilt would be noticed
-    "A path beside `path` to write to. It takes the name `path`, at once, when the block ends well; else it is removed and `path` stays as it was."
+    "A path to write to: it becomes `path`, at once, when the block ends well; else it goes, and `path` stays."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         yield part
         if sync:
-            with open(part, 'rb') as f: os.fsync(f.fileno())
+            with open(part, 'r+b') as f: # Windows syncs only what may be written
+                os.fsync(f.fileno())
         os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
 
 # %% ../../nbs/tools/base/files.ipynb #locked
 @contextmanager
@@ -60,20 +84,23 @@ def locked(path, # the file that is going to be read and written anew
         lock.release()
 
 # %% ../../nbs/tools/base/files.ipynb #d717fe0b
-def _copy(source, to):
-    "The bytes at `source` (an address or a file) into the file `to`, all of them or an OSError."
-    if '://' not in str(source): return shutil.copyfile(Path(source).expanduser(), to)
-    with urllib.request.urlopen(str(source), timeout=20) as r, open(to, 'wb') as out:
+def _download(address, to):
+    "The bytes at `address` into the file `to`, all of them or an OSError."
+    from urllib.request import urlopen
+    with urlopen(address, timeout=20) as r, open(to, 'wb') as out:
         shutil.copyfileobj(r, out)
         promised = r.headers.get('Content-Length')
-        if promised and int(promised) != out.tell(): raise OSError(f'cut off after {out.tell()} of {promised} bytes')
+        if promised and int(promised) != out.tell():
+            raise OSError(f'cut off after {out.tell()} of {promised} bytes')
 
-def _md5(path):
-    "The md5 of a file of any size, in hex."
+def _check_md5(path, expected):
+    "An OSError unless the bytes of the file `path`, of any size, add up to this md5."
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, 'rb') as f:
-        for block in iter(lambda: f.read(1 << 20), b''): digest.update(block)
-    return digest.hexdigest()
+        while block := f.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        raise OSError('its md5 is wrong: other bytes were expected')
 
 # %% ../../nbs/tools/base/files.ipynb #e4e3cbfc
 def fetch(to, # the file to make
@@ -81,11 +108,15 @@ def fetch(to, # the file to make
           md5:str|None=None) -> Path: # what its bytes must add up to, where known
     "The file `to`, fetched from the first source that delivers it whole. If none does: `DataError` with each reason."
     to, why = Path(to), []
-    for source in sources:
+    for source in map(str, sources):
         try:
             with whole(to) as part:
-                _copy(source, part)
-                if md5 and _md5(part) != md5: raise OSError('its md5 is wrong: other bytes were expected')
+                if '://' in source:
+                    _download(source, part)
+                else:
+                    shutil.copyfile(Path(source).expanduser(), part)
+                if md5: _check_md5(part, md5)
             return to
-        except (OSError, ValueError) as e: why.append(f'  {source}: {e}')
+        except (OSError, ValueError) as e:
+            why.append(f'  {source}: {e}')
     raise DataError(f'{to.name} could not be fetched:\n' + '\n'.join(why or ['  no source is known']))

@@ -9,45 +9,57 @@ __all__ = []
 import random
 import statistics
 
-from ..exercises import NotYet, agree, agree_on, call, exercise
+from ..exercises import NotYet, agree, agree_on, call, exercise, slips
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #8139594c
 def _numbers(least=2):
     "A fresh list of two to nine numbers."
     return [round(random.uniform(-20, 20), 2) for _ in range(random.randint(least, 9))]
 
-@exercise('average', hints=('Add them up. How many are there?', '`sum(values)` and `len(values)` are all you need.',
-                            'return sum(values) / len(values), after a line that raises ValueError for an empty list.'))
+@exercise('average', hints=(
+    'Add them up. How many are there?',
+    '`sum(values)` and `len(values)` are all you need.',
+    'return sum(values) / len(values), after a line that raises ValueError for an empty list.'))
 def _average(fn):
-    for _ in range(5): agree_on(fn, statistics.fmean, _numbers(1))
-    try: got = fn([])
-    except ValueError: return
-    except ZeroDivisionError: raise NotYet('an empty list ends in a ZeroDivisionError, which says nothing to the caller: raise a ValueError that does') from None
+    for _ in range(5):
+        agree_on(fn, statistics.fmean, _numbers(1))
+    try:
+        got = fn([])
+    except ValueError:
+        return
+    except ZeroDivisionError:
+        says_nothing = 'an empty list ends in a ZeroDivisionError, which says nothing to the caller'
+        raise NotYet(f'{says_nothing}: raise a ValueError that does') from None
     raise NotYet(f'an empty list has no mean, and yours is {got}: raise a ValueError')
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #1637a7b5
-@exercise('spread', hints=('Distances from the mean, squared, averaged, and back from squares by a root.', 'Divide by `len(values) - 1`.',
-                           'math.sqrt(sum((v - mean)**2 for v in values) / (len(values) - 1))'))
+@exercise('spread', hints=(
+    'Distances from the mean, squared, averaged, and back from squares by a root.',
+    'Divide by `len(values) - 1`.',
+    'math.sqrt(sum((v - mean)**2 for v in values) / (len(values) - 1))'))
 def _spread(fn):
     for _ in range(5):
         values = _numbers()
-        got, given = call(fn, values), f'values = {values}'
-        _near(got, statistics.pstdev(values), f'you divide by {len(values)}, the count. Divide by one less: the mean came from the same numbers\ninputs: {given}')
-        _near(got, statistics.variance(values), f'that is the variance, in squared units: the root is missing\ninputs: {given}')
-        agree(got, statistics.stdev(values), given)
-
-def _near(got, mistaken, words):
-    "Say `words` if `got` is what a known mistake gives."
-    if isinstance(got, (int, float)) and abs(got - mistaken) < 1e-9 * (1 + abs(mistaken)): raise NotYet(words)
+        got, given, right = call(fn, values), f'values = {values}', statistics.stdev(values)
+        by_count = f'you divide by {len(values)}, the count. Divide by one less: the mean came from the same numbers'
+        squared = 'that is the variance, in squared units: the root is missing'
+        known = {by_count: statistics.pstdev(values), squared: statistics.variance(values)}
+        slips(got, known, given, right)
+        agree(got, right, given)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #2731d372
-@exercise('surprising', hints=('How far is the value from the mean? Compare that with two spreads.', 'Far below counts as much as far above: `abs`.',
-                               'return abs(value - average(values)) > 2 * spread(values)'))
+@exercise('surprising', hints=(
+    'How far is the value from the mean? Compare that with two spreads.',
+    'Far below counts as much as far above: `abs`.',
+    'return abs(value - average(values)) > 2 * spread(values)'))
 def _surprising(fn):
     for side in (1, -1):
         for times, expected in ((1.9, False), (2.1, True), (1.1, False), (5, True)):
             values = _numbers(3)
             value = statistics.fmean(values) + side * times * statistics.stdev(values)
             got = call(fn, value, values)
-            if side == -1 and expected and got is False: raise NotYet(f'{value:.2f} lies {times} spreads BELOW the mean, and that is as surprising as above\ninputs: values = {values}')
-            agree(bool(got) if got is not None else None, expected, f'value = {value:.2f}, {times} spreads from the mean of values = {values}')
+            if got is not None: got = bool(got)
+            below = f'{value:.2f} lies {times} spreads BELOW the mean, and that is as surprising as above'
+            if side == -1:
+                slips(got, {below: False}, f'values = {values}', right=expected)
+            agree(got, expected, f'value = {value:.2f}, {times} spreads from the mean of values = {values}')
