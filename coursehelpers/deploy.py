@@ -6,56 +6,99 @@
 __all__ = ['write_exported', 'Exported']
 
 # %% ../nbs/tools/deploy.ipynb #5f61a45a
+import math
+import reprlib
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor
 
-from .images.cache import presize
-from .training.checkpoints import CheckpointError, read, versions, write
-from .data import Dls, Views
 from .base.files import DataError
-from .images.sets import Pictures
+from .data import Dls, Views
+from .images.cache import presize
 from .images.reading import read_picture
+from .images.sets import Pictures
+from .nets.weights import create
+from .training.checkpoints import CheckpointError, read, unlike, versions, write
 
 # %% ../nbs/tools/deploy.ipynb #c1e54093
 def write_exported(file, # ends in .safetensors
                    model:torch.nn.Module, # a timm model, trained
                    arch:str, # its timm name
                    dls:Dls, # what it was trained on
-                   error:float): # on the held-out pictures, 0 to 1
-    "Write a trained classifier: one safetensors file with the facts as JSON in its header, whole or absent."
-    if Path(file).suffix != '.safetensors': raise ValueError(f'{file}: the file must end in .safetensors, so that others know what it is.')
-    views, pad = dls.valid.x, 'same' if any(type(m).__name__ == 'Conv2dSame' for m in model.modules()) else ''
-    info = dict(kind='classifier', arch=arch, pad=pad, vocab=list(dls.vocab), size=dls.size, mean=views.mean.tolist(), std=views.std.tolist(),
-                error=error, held_out=len(dls.valid.rows), data=dls.pictures.name, versions=versions())
-    write(file, model.state_dict(), info)
+                   error:float): # on the validation set, 0 to 1
+    """Write a trained classifier: one safetensors file with the facts as JSON in its header, whole or absent.
+    Another ending of the file's name is a `ValueError`."""
+    if Path(file).suffix != '.safetensors':
+        raise ValueError(f'{file}: the file must end in .safetensors, so that others know what it is.')
+    views = dls.valid.x
+    padded = any(type(m).__name__ == 'Conv2dSame' for m in model.modules())
+    facts = dict(kind='classifier', arch=arch, pad='same' if padded else '', vocab=list(dls.vocab), size=dls.size,
+                 mean=views.mean.tolist(), std=views.std.tolist(), error=error, n_valid=len(dls.valid.rows),
+                 data=dls.pictures.name, versions=versions())
+    write(file, model.state_dict(), facts)
+
+# %% ../nbs/tools/deploy.ipynb #facts
+def _colours(value, n):
+    "Is `value` a list of n numbers, all finite?"
+    if not isinstance(value, list) or len(value) != n: return False
+    return all(type(v) in (int, float) and math.isfinite(v) for v in value)
+
+def _names(value):
+    "Is `value` a list of names, no two alike?"
+    return isinstance(value, list) and all(isinstance(v, str) for v in value) and 0 < len(value) == len(set(value))
+
+def _checked(file, facts):
+    "The facts of a classifier, each as it must be; else a `CheckpointError` that names the file and what is wrong."
+    if not isinstance(facts, dict) or facts.get('kind') != 'classifier':
+        raise CheckpointError(f'{file} holds no exported classifier. Make one with learn.export(file).')
+    size, std = facts.get('size'), facts.get('std')
+    channels = 1 if _colours(std, 1) else 3
+    right = dict(arch=isinstance(facts.get('arch'), str),
+                 pad=facts.get('pad') in ('', 'same'),
+                 vocab=_names(facts.get('vocab')),
+                 size=type(size) is int and 8 <= size <= 4096,
+                 mean=_colours(facts.get('mean'), channels),
+                 std=_colours(std, channels) and min(std) > 0)
+    wrong = [f'{name} is {reprlib.repr(facts.get(name))}' for name, fine in right.items() if not fine]
+    if wrong:
+        raise CheckpointError(f'{file}: {", ".join(wrong)}: that cannot be. Nothing was loaded. Export it again.')
+    return facts
 
 # %% ../nbs/tools/deploy.ipynb #3e8a8c72
 class Exported:
-    "A trained classifier from a file, without the data it learned from. `facts` holds what was written beside the weights."
+    """A trained classifier from a file, without the data it learned from. `facts` holds what was written beside the
+    weights. A file that is damaged, or holds something else, is a `CheckpointError` that says what is wrong."""
     def __init__(self, file, # made by `learn.export`
-                 device='cpu'):
-        tensors, self.facts = read(file)
-        if self.facts.get('kind') != 'classifier': raise CheckpointError(f'{file} holds no exported classifier. Make one with learn.export(file).')
-        f, self.device = self.facts, torch.device(device)
-        pad = dict(pad_type=f['pad']) if f['pad'] else {}
-        self.model = timm.create_model(f['arch'], num_classes=len(f['vocab']), in_chans=len(f['mean']), **pad)
+                 device='cpu'): # where it computes
+        tensors, facts = read(file)
+        self.facts, self.device = _checked(file, facts), torch.device(device)
+        pad = dict(pad_type=facts['pad']) if facts['pad'] else {}
+        try:
+            self.model = create(facts['arch'], len(facts['vocab']), None, in_chans=len(facts['mean']), **pad)
+        except (DataError, TypeError) as e: # TypeError: an architecture that knows no pad_type
+            raise CheckpointError(f'{file}: {e}') from None
+        lines = unlike(self.model.state_dict(), tensors)
+        if lines:
+            raise CheckpointError('\n'.join([f'{file}: its weights are not those of {facts["arch"]} '
+                                             f'for {len(facts["vocab"])} labels:', *lines]))
         self.model.load_state_dict(tensors)
         self.model.eval().to(self.device)
 
     def scores(self, files) -> Tensor: # paths of pictures
         "Scores (n, labels). A file that is no picture is a `DataError` that names it."
-        f = self.facts
-        pixels, aspect, problems = zip(*[read_picture(file, presize(f['size'])) for file in files])
+        vocab, size = self.facts['vocab'], self.facts['size']
+        pixels, aspect, problems = zip(*[read_picture(file, presize(size)) for file in files])
         bad = [f'{Path(file).name}: {problem.what}' for file, x, problem in zip(files, pixels, problems) if x is None]
         if bad: raise DataError('\n'.join(bad))
-        x, rows = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pixels]), torch.arange(len(files))
-        pictures = Pictures('given', x, torch.zeros(len(files), dtype=torch.long), f['vocab'], rows, rows, aspect=torch.tensor(aspect))
-        with torch.no_grad(): return self.model(Views(pictures, f['size'], self.device, f['mean'], f['std']).plain(rows)).cpu()
+        x = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pixels])
+        rows = torch.arange(len(x))
+        pictures = Pictures('given', x, torch.zeros_like(rows), vocab, rows, rows, aspect=torch.tensor(aspect))
+        views = Views(pictures, size, self.device, self.facts['mean'], self.facts['std'])
+        with torch.no_grad():
+            return self.model(views.plain(rows)).cpu()
 
     def predict(self, file) -> dict: # path of a picture
-        "{label: probability}, the likeliest first."
-        p, order = self.scores([file])[0].softmax(0), self.facts['vocab']
-        return {order[i]: p[i].item() for i in p.argsort(descending=True).tolist()}
+        "{label: probability}, the likeliest first. A file that is no picture is a `DataError` that names it."
+        vocab, (probabilities,) = self.facts['vocab'], self.scores([file]).softmax(1)
+        return {vocab[i]: probabilities[i].item() for i in probabilities.argsort(descending=True).tolist()}

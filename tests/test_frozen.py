@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.nets.frozen import choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
+from coursehelpers.nets.frozen import FrozenModel, choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
 from coursehelpers.nets.weights import create
 
 from .test_vision import TINY, small_dls
@@ -18,8 +18,10 @@ def test_features_are_what_timm_computes(arch):
     dls = small_dls(12, size).with_(mean=(.5,) * 3, std=(.5,) * 3)
     model.train()(torch.cat([xb for xb, _ in dls.train])) # batch norm sees something
     model.eval()
-    with torch.no_grad(): exact = [model.forward_head(model.forward_features(v), pre_logits=True) for xb, _ in dls.valid for v in (xb, xb.flip(-1))]
-    exact, found = torch.stack(exact), features(quick_body(model, 'cpu'), dls.valid)
+    (xb, _), = dls.valid
+    with torch.no_grad():
+        exact = torch.stack([model.forward_head(model.forward_features(v), pre_logits=True) for v in (xb, xb.flip(-1))])
+    found = features(quick_body(model, 'cpu'), dls.valid)
     assert found.shape == exact.shape and found.dtype == torch.float32 and not found.is_inference()
     assert (found - exact).norm() / exact.norm() < (.06 if quick_dtype('cpu') == torch.bfloat16 else 1e-3)
 
@@ -28,15 +30,23 @@ def test_features_are_the_same_in_smaller_portions_when_memory_ends(capsys):
     torch.manual_seed(0)
     dls, body = small_dls(40), quick_body(create(TINY, 10, None), 'cpu', 48)
     whole = features(body, dls.train)
+
     class Tight(nn.Module):
-        def __init__(self): super().__init__(); self.body = body
+        def __init__(self):
+            super().__init__()
+            self.body = body
+
         def forward(self, x):
             if len(x) > 9: raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
             return self.body(x)
-    assert torch.allclose(features(Tight(), dls.train), whole, atol=.02) and 'with 16 pictures at once: again with 8' in capsys.readouterr().out
+
     class Broken(Tight):
         def forward(self, x): raise RuntimeError('something else')
-    with pytest.raises(RuntimeError, match='something else'): features(Broken(), dls.train)
+
+    assert torch.allclose(features(Tight(), dls.train), whole, atol=.02)
+    assert 'with 16 pictures at once: again with 8' in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match='something else'):
+        features(Broken(), dls.train)
 
 
 def test_folding_is_exact_and_leaves_the_model_alone():
@@ -46,7 +56,8 @@ def test_folding_is_exact_and_leaves_the_model_alone():
     before, x = {k: v.clone() for k, v in model.eval().state_dict().items()}, torch.randn(2, 3, 64, 64)
     folded = fold(model, x)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
-    assert torch.allclose(folded(x), model(x), atol=1e-4) and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert torch.allclose(folded(x), model(x), atol=1e-4)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 @pytest.mark.parametrize('arch', [TINY, 'mobilenetv2_035', 'resnet10t', 'test_vit'])
@@ -56,13 +67,17 @@ def test_folding_for_a_while_gives_the_same_net_back(arch):
     model, x = create(arch, 5, weights=None), torch.randn(4, 3, size, size)
     model.train()(x)
     names, shapes = list(model.state_dict()), [v.shape for v in model.state_dict().values()]
-    with torch.no_grad(): before = model.eval()(x)
+    with torch.no_grad():
+        before = model.eval()(x)
     with folded(model.train(), x):
         assert model.training and not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-        with torch.no_grad(): inside = model.eval()(x)
-    with torch.no_grad(): after = model(x)
+        with torch.no_grad():
+            inside = model.eval()(x)
+    with torch.no_grad():
+        after = model(x)
     assert torch.allclose(before, inside, atol=1e-4) and torch.allclose(before, after, atol=1e-4)
-    assert list(model.state_dict()) == names and [v.shape for v in model.state_dict().values()] == shapes
+    assert list(model.state_dict()) == names
+    assert [v.shape for v in model.state_dict().values()] == shapes
 
 
 def test_what_is_trained_while_folded_stays_trained_when_training_fails():
@@ -71,11 +86,14 @@ def test_what_is_trained_while_folded_stays_trained_when_training_fails():
     model.train()(x)
     with pytest.raises(KeyboardInterrupt), folded(model, x):
         with torch.no_grad():
-            for p in model.parameters(): p.add_(.01 * torch.randn_like(p))
+            for p in model.parameters():
+                p.add_(.01 * torch.randn_like(p))
             there = model.eval()(x)
         raise KeyboardInterrupt
-    with torch.no_grad(): assert torch.allclose(model.eval()(x), there, atol=1e-3)
-    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) and all(p.isfinite().all() for p in model.parameters())
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(x), there, atol=1e-3)
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert all(p.isfinite().all() for p in model.parameters())
 
 
 def test_a_net_that_cannot_be_folded_is_left_as_it_is():
@@ -92,7 +110,7 @@ def test_a_net_that_cannot_be_folded_is_left_as_it_is():
 def test_the_head_is_the_best_logistic_regression():
     from sklearn.linear_model import LogisticRegression
     g = torch.Generator().manual_seed(0)
-    for n, d in ((90, 12), (30, 200)):
+    for n, d in ((90, 12), (30, 200)): # more pictures than features, and fewer
         y = torch.arange(n) % 3
         x = torch.randn(n, d, generator=g) + 2 * F.one_hot(y, d)
         w, b = fit_linear(x, y, 3, decay := 1e-2)
@@ -103,5 +121,33 @@ def test_the_head_is_the_best_logistic_regression():
         assert torch.allclose((ours - ours.mean(1, keepdim=True)), theirs - theirs.mean(1, keepdim=True), atol=.02)
 
 
-def test_choose_decay_survives_labels_with_one_picture():
-    assert choose_decay(torch.randn(4, 6), torch.tensor([0, 1, 2, 3]), 4)[0] in (1e-4, 1e-3, 1e-2)
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('labels', [[0, 1, 2, 3], [0, 0, 0, 1], [0, 0, 1, 3]])
+def test_choose_decay_survives_labels_with_one_picture_or_none(labels):
+    decay, error = choose_decay(torch.randn(4, 6), torch.tensor(labels), 5)
+    assert decay in (1e-4, 1e-3, 1e-2) and 0 <= error <= 1
+
+
+def test_this_torch_says_what_the_processor_can_do():
+    "`quick_dtype` asks `torch.cpu.get_capabilities`; where that is gone or says other words, features would silently be slow."
+    if not hasattr(torch.cpu, 'get_capabilities'): pytest.skip('a torch from before that')
+    has = torch.cpu.get_capabilities()
+    if has['architecture'] != 'x86_64': pytest.skip('other words for other processors')
+    assert {'avx512_bf16', 'amx_tile'} <= has.keys()
+    assert (quick_dtype('cpu') == torch.bfloat16) == (has['avx512_bf16'] or has['amx_tile'])
+
+
+def test_an_older_torch_computes_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, 'get_capabilities', raising=False)
+    assert quick_dtype('cpu') == torch.float32
+
+
+def test_a_head_that_was_fitted_is_what_the_model_says():
+    torch.manual_seed(0)
+    model, dls = create(TINY, 10, None), small_dls(40)
+    kept = FrozenModel(model, dls)
+    kept.fit_head()
+    one, again = kept.scores(True), kept.scores(True)
+    with torch.no_grad():
+        exact = model.eval()(dls.valid.x.plain(dls.valid.rows))
+    assert torch.equal(one, again) and (one[0] - exact).norm() < .06 * exact.norm()

@@ -11,95 +11,129 @@ import random
 import torch
 from torch.nn import functional as F
 
+from .judging import slips
 from ..exercises import NotYet, agree, call, exercise
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #7b9b83db
-@exercise('make_vocab', hints=('`set` keeps each name once, `sorted` puts them in order.', '`vocab.index(name)` is the place of a name.',
-                               'vocab = sorted(set(names)), then torch.tensor of vocab.index(name) for each name'))
+@exercise('make_vocab', hints=(
+    '`set` keeps each name once, `sorted` puts them in order.',
+    '`vocab.index(name)` is the place of a name.',
+    'vocab = sorted(set(names)), then torch.tensor of vocab.index(name) for each name'))
 def _make_vocab(fn):
     from sklearn.preprocessing import LabelEncoder
     names = random.choices(['pug', 'Bengal', 'beagle', 'boxer', 'Sphynx', 'havanese', 'Persian'], k=12)
     encoder = LabelEncoder().fit(names)
     vocab, y = list(map(str, encoder.classes_)), torch.from_numpy(encoder.transform(names)).long()
     got = call(fn, list(names))
-    if not isinstance(got, tuple) or len(got) != 2: raise NotYet('it should give two things: return vocab, y')
-    if isinstance(got[0], list) and len(got[0]) == len(names): raise NotYet('the vocab has a name more than once: `set(names)` keeps each once')
-    if got[0] != vocab and sorted(got[0]) == vocab: raise NotYet(f'the vocab has the right names, but is not sorted: got {got[0]}')
+    if not isinstance(got, tuple) or len(got) != 2:
+        raise NotYet('it should give two things: return vocab, y')
+    if isinstance(got[0], list):
+        if len(got[0]) == len(names):
+            raise NotYet('the vocab has a name more than once: `set(names)` keeps each once')
+        if got[0] != vocab and set(got[0]) == set(vocab):
+            raise NotYet(f'the vocab has the right names, but is not sorted: got {got[0]}')
     agree(got, (vocab, y), f'names = {names}')
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #c0df14a7
-@exercise('standard_error', hints=('For one picture, the variance is error * (1 - error). For the mean of n, divide it by n.', 'The standard error is the root of that variance.',
-                                   'return (error * (1 - error) / n)**.5'))
+@exercise('standard_error', hints=(
+    'For one picture, the variance is error * (1 - error). For the mean of n, divide it by n.',
+    'The standard error is the root of that variance.',
+    'return (error * (1 - error) / n)**.5'))
 def _standard_error(fn):
     error, n = random.uniform(.05, .4), random.randint(20, 2000)
-    got, true, given = call(fn, error, n), torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n, f'error = {error:.4f}, n = {n}'
-    slips = {'that is the variance: take the root': true**2, 'that is the scatter of a single picture: divide by n under the root': true * n**.5,
-             'divide by n inside the root, not outside': true / n**.5, 'that leaves out (1 - error)': (error / n)**.5}
-    for words, value in slips.items():
-        if isinstance(got, float) and abs(got - value) < 1e-9: raise NotYet(f'{words}\ninputs: {given}')
+    got, given = call(fn, error, n), f'error = {error:.4f}, n = {n}'
+    true = torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n
+    known = {'that is the variance: take the root': true**2,
+             'that is the scatter of a single picture: divide by n under the root': true * n**.5,
+             'divide by n inside the root, not outside': true / n**.5,
+             'that leaves out (1 - error)': (error / n)**.5}
+    for words, value in known.items():
+        if isinstance(got, float) and abs(got - value) < 1e-9:
+            raise NotYet(f'{words}\ninputs: {given}')
     agree(got, true, given)
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #82ec545c
-@exercise('freeze', hints=('`model.parameters()` gives all parameters, `model.get_classifier().parameters()` those of the last layer.', 'p.requires_grad_(False) freezes one parameter. Freeze all, then free the last layer.',
-                           'the count: sum(p.numel() for p in model.parameters() if p.requires_grad)'))
+@exercise('freeze', hints=(
+    '`model.parameters()` gives all parameters, `model.get_classifier().parameters()` those of the last layer.',
+    'p.requires_grad_(False) freezes one parameter. Freeze all, then free the last layer.',
+    'the count: sum(p.numel() for p in model.parameters() if p.requires_grad)'))
 def _freeze(fn):
     import timm
-    model = timm.create_model(random.choice(['test_resnet', 'test_vit']), num_classes=random.randint(3, 9)).requires_grad_(random.random() < .5)
-    head = {id(p) for p in model.get_classifier().parameters()}
+    model = timm.create_model(random.choice(['test_resnet', 'test_vit']), num_classes=random.randint(3, 9))
+    model.requires_grad_(random.random() < .5)
+    last = model.get_classifier()
+    head, total = {id(p) for p in last.parameters()}, sum(p.numel() for p in last.parameters())
     got = fn(model)
     moving = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in head]
-    stuck = [name for name, p in model.named_parameters() if not p.requires_grad and id(p) in head]
-    if moving: raise NotYet(f'{len(moving)} parameters before the last layer can still move, e.g. {moving[0]}')
-    if stuck: raise NotYet(f'the last layer is frozen too: {", ".join(stuck)}. If it came in frozen, switch it on')
-    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if got == len(head) != total: raise NotYet(f'that counts {len(head)} parameters, which are tensors: add up their single weights, p.numel()')
+    stuck = [name for name, p in last.named_parameters() if not p.requires_grad]
+    if moving:
+        raise NotYet(f'{len(moving)} parameters before the last layer can still move, e.g. {moving[0]}')
+    if stuck:
+        raise NotYet(f'the last layer is frozen too: {", ".join(stuck)}. If it came in frozen, switch it on')
+    if got == len(head):
+        raise NotYet(f'that counts {len(head)} parameters, which are tensors: add up their single weights, p.numel()')
     agree(got, total, f'a model with {total} weights in its last layer')
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #e1a3ffc5
-@exercise('confusion_matrix', hints=('`preds.argmax(1)` is the label that was predicted.', 'Start with torch.zeros(n, n, dtype=torch.int64) and count each picture.',
-                                     'for true, called in zip(y, preds.argmax(1)): matrix[true, called] += 1'))
+@exercise('confusion_matrix', hints=(
+    '`preds.argmax(1)` is the label that was predicted.',
+    'Start with torch.zeros(n, n, dtype=torch.int64) and count each picture.',
+    'for true, called in zip(y, preds.argmax(1)): matrix[true, called] += 1'))
 def _confusion_matrix(fn):
     from sklearn.metrics import confusion_matrix
     n, m = random.randint(3, 6), 40
     preds, y = torch.randn(m, n), torch.randint(n - 1, (m,)) # the last label never occurs
     true = torch.from_numpy(confusion_matrix(y, preds.argmax(1), labels=range(n)))
-    got = call(fn, preds, y, n)
-    if torch.is_tensor(got) and got.shape == true.shape and torch.equal(got.long(), true.T): raise NotYet('rows and columns are exchanged: row = what it is, column = what it was called')
-    agree(got, true, f'{m} pictures, n = {n}')
+    got, given = call(fn, preds, y, n), f'{m} pictures, n = {n}'
+    exchanged = 'rows and columns are exchanged: row = what it is, column = what it was called'
+    slips(got, {exchanged: true.T}, given, right=true)
+    agree(got, true, given)
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #3217faeb
-@exercise('top_losses', hints=('F.cross_entropy takes `reduction=\'none\'`: one loss for each picture.', 'A tensor has .topk(k): the k largest values, and where they are.',
-                               "return F.cross_entropy(preds, y, reduction='none').topk(k)"))
+@exercise('top_losses', hints=(
+    "F.cross_entropy takes `reduction='none'`: one loss for each picture.",
+    'A tensor has .topk(k): the k largest values, and where they are.',
+    "return F.cross_entropy(preds, y, reduction='none').topk(k)"))
 def _top_losses(fn):
     m, n, k = random.randint(20, 40), random.randint(3, 6), random.randint(2, 7)
     preds, y = 3 * torch.randn(m, n), torch.randint(n, (m,))
     true, given = F.cross_entropy(preds, y, reduction='none'), f'{m} pictures, k = {k}'
+    losses, rows = true.topk(k)
     got = call(fn, preds, y, k)
-    if not isinstance(got, (tuple, list)) or len(got) != 2: raise NotYet('it should give two tensors: the losses, and their rows')
-    slips = {'softmax twice: cross_entropy takes scores, not probabilities': F.cross_entropy(preds.softmax(1), y, reduction='none').topk(k).values,
-             'these are the smallest losses': true.topk(k, largest=False).values, 'these are the largest losses, but the smallest of them first': true.topk(k).values.flip(0)}
-    for words, values in slips.items():
-        if torch.is_tensor(got[0]) and got[0].shape == values.shape and torch.allclose(got[0], values): raise NotYet(f'{words}\ninputs: {given}')
-    agree(got[0], true.topk(k).values, given, where='the losses')
-    agree(got[1], true.topk(k).indices, given, where='the rows')
+    if not isinstance(got, (tuple, list)) or len(got) != 2:
+        raise NotYet('it should give two tensors: the losses, and their rows')
+    twice = F.cross_entropy(preds.softmax(1), y, reduction='none').topk(k).values
+    slips(got[0], {'the losses come first, then their rows: these are exchanged': rows,
+                   'softmax twice: cross_entropy takes scores, not probabilities': twice,
+                   'these are the smallest losses': true.topk(k, largest=False).values,
+                   'these are the largest losses, but the smallest of them first': losses.flip(0)}, given)
+    agree(got[0], losses, given, where='the losses')
+    agree(got[1], rows, given, where='the rows')
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #3996b547
-@exercise('layer_norm', hints=('Mean over the last dimension, kept: x.mean(-1, keepdim=True).', 'The spread is the root of the mean squared distance from that mean, with eps added under the root.',
-                               'return (x - mean) / (var + eps).sqrt() * weight + bias, where var = ((x - mean)**2).mean(-1, keepdim=True)'))
+@exercise('layer_norm', hints=(
+    'Mean over the last dimension, kept: x.mean(-1, keepdim=True).',
+    'The spread is the root of the mean squared distance from that mean, with eps added under the root.',
+    'return (x - mean) / (var + eps).sqrt() * weight + bias, where var = ((x - mean)**2).mean(-1, keepdim=True)'))
 def _layer_norm(fn):
     n, channels, eps = random.randint(3, 6), random.randint(5, 9), 1e-6
     x = 3 * torch.randn(2, n, channels) + 1
     x[0, 0] = 2. # a row without spread: here eps counts
     weight, bias = torch.rand(channels) + .5, torch.randn(channels)
-    norm = lambda v, w=weight, b=bias, e=eps: F.layer_norm(v, (channels,), w, b, e)
+    true = F.layer_norm(x, (channels,), weight, bias, eps)
+    plain = F.layer_norm(x, (channels,), eps=eps)
+    positions = F.layer_norm(x.transpose(1, 2), (n,), eps=eps).transpose(1, 2)
+    far, var = x - x.mean(-1, keepdim=True), x.var(-1, keepdim=True, correction=0)
+    sample = x.var(-1, keepdim=True)
     got, given = call(fn, x.clone(), weight, bias, eps), f'x of shape {tuple(x.shape)}'
-    plain = norm(x, None, None)
-    slips = {'that is the mean over the positions: take it over the channels, the last dimension': F.layer_norm(x.transpose(1, 2), (n,), None, None, eps).transpose(1, 2) * weight + bias,
-             'that divides by n - 1: here the spread is the root of the plain mean': (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + eps).sqrt() * weight + bias,
-             'the bias is added last, after the multiplication': (plain + bias) * weight, 'weight and bias are missing': plain,
-             'that divides by the variance: take its root': (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + eps) * weight + bias,
-             'eps is missing: a row whose numbers are all alike divides 0 by 0': norm(x, e=0.)}
-    for words, slip in slips.items():
-        if torch.is_tensor(got) and got.shape == x.shape and torch.allclose(got, slip, atol=1e-4, equal_nan=True): raise NotYet(f'{words}\n{given}')
-    agree(got, norm(x), given)
-    agree(call(fn, x[0, 0], weight, bias, eps), norm(x[0, 0]), f'x of shape ({channels},)')
+    slips(got, {
+        'that is the mean over the positions: take it over the channels, the last dimension': positions * weight + bias,
+        'that divides by n - 1: here the spread is the root of the plain mean':
+            far / (sample + eps).sqrt() * weight + bias,
+        'the bias is added last, after the multiplication': (plain + bias) * weight,
+        'weight and bias are missing': plain,
+        'that divides by the variance: take its root': far / (var + eps) * weight + bias,
+        'eps is missing: a row whose numbers are all alike divides 0 by 0': far / var.sqrt() * weight + bias}, given)
+    agree(got, true, given)
+    row = call(fn, x[0, 0], weight, bias, eps)
+    agree(row, true[0, 0], f'x of shape ({channels},)')

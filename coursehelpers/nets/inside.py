@@ -6,6 +6,8 @@
 __all__ = ['outputs', 'layers', 'first_layer', 'plot_filters', 'norms', 'plot_norms', 'plot_normed']
 
 # %% ../../nbs/tools/nets/inside.ipynb #f4ac3ea2
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -17,24 +19,33 @@ def outputs(model:nn.Module, # any
             x:Tensor) -> dict: # one batch
     "{name: what that module put out for `x`}. The model is in eval mode meanwhile, and nothing of it changes."
     found, training = {}, model.training
-    hooks = [model.get_submodule(n).register_forward_hook(lambda m, i, out, n=n: found.__setitem__(n, out)) for n in names]
+
+    def keep(name, module, inputs, out):
+        found[name] = out
+
+    hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
     try:
-        with torch.no_grad(): model.eval()(x)
+        with torch.no_grad():
+            model.eval()(x)
     finally:
         model.train(training)
-        for hook in hooks: hook.remove()
+        for hook in hooks:
+            hook.remove()
     return found
 
 def layers(model:nn.Module, # any
            x:Tensor, # one batch
            depth:int=1, # how far down the tree
            quiet:bool=False) -> list: # print nothing
-    "One dict for each module down to `depth`: name, kind, params (how many numbers it learned), shape (of what it puts out for `x`)."
-    names = [n for n, _ in model.named_modules() if n and n.count('.') < depth]
-    made = outputs(model, names, x)
-    shape = lambda n: tuple(made[n].shape) if isinstance(made.get(n), Tensor) else ''
-    rows = [dict(name=n, kind=type(m).__name__, params=sum(p.numel() for p in m.parameters()), shape=shape(n)) for n in names for m in [model.get_submodule(n)]]
-    if not quiet: print('\n'.join(f'{r["name"]:24} {r["kind"]:22} {r["params"]:>10,}  {r["shape"]}' for r in rows))
+    """One dict for each module down to `depth`: name, kind, params (how many numbers it learned), shape (of what it
+    puts out for `x`)."""
+    parts = {name: m for name, m in model.named_modules() if name and name.count('.') < depth}
+    made, rows = outputs(model, parts, x), []
+    for name, m in parts.items():
+        params = sum(p.numel() for p in m.parameters())
+        shape = tuple(made[name].shape) if isinstance(made.get(name), Tensor) else ''
+        rows.append(dict(name=name, kind=type(m).__name__, params=params, shape=shape))
+        if not quiet: print(f'{name:24} {type(m).__name__:22} {params:>10,}  {shape}')
     return rows
 
 # %% ../../nbs/tools/nets/inside.ipynb #c8641b75
@@ -47,42 +58,53 @@ def plot_filters(model:nn.Module, # any whose first layer is a convolution
     "Draw the filters of the first convolution, each scaled to its own largest weight."
     name, conv = first_layer(model)
     w = conv.weight.detach().float().cpu()[:most]
-    pictures = (.5 + .5 * w / w.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-9)).permute(0, 2, 3, 1)
+    largest = w.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-9)
+    pictures = (.5 + .5 * w / largest).permute(0, 2, 3, 1)
+    if w.shape[1] != 3: pictures = pictures[..., 0]
     cols = min(8, len(w))
     fig, axes = figure(.6, .6, rows=-(-len(w) // cols), cols=cols)
-    for ax in axes.flat: ax.axis('off')
-    for ax, picture in zip(axes.flat, pictures): ax.imshow(picture if picture.shape[-1] == 3 else picture[..., 0], vmin=0, vmax=1, interpolation='nearest')
-    show(fig, f'{len(w)} of the {len(conv.weight)} filters of {name}, {w.shape[-2]} x {w.shape[-1]} weights for each of {w.shape[1]} colours, drawn as pictures; grey is zero.', colours=128)
+    for ax in axes.flat:
+        ax.axis('off')
+    for ax, picture in zip(axes.flat, pictures):
+        ax.imshow(picture, vmin=0, vmax=1, interpolation='nearest')
+    show(fig, f'{len(w)} of the {len(conv.weight)} filters of {name}, {w.shape[-2]} x {w.shape[-1]} weights for each '
+              f'of {w.shape[1]} colours, drawn as pictures; grey is zero.', colours=128)
 
 # %% ../../nbs/tools/nets/inside.ipynb #8d0e2a9f
 def norms(model:nn.Module) -> list: # any
     "(name, module) of every norm with a weight: batch norm, layer norm, group norm."
-    return [(n, m) for n, m in model.named_modules() if 'norm' in type(m).__name__.lower() and getattr(m, 'weight', None) is not None and m.weight.ndim == 1]
+    named = [(name, m) for name, m in model.named_modules() if 'norm' in type(m).__name__.lower()]
+    return [(name, m) for name, m in named if isinstance(getattr(m, 'weight', None), Tensor) and m.weight.ndim == 1]
 
 def plot_norms(model:nn.Module): # any with norms
     "Draw the learned weights and biases of all norms, first layers left: a dot for each channel."
     found = norms(model)
     fig, axes = figure(3.6, 2.6, cols=2)
-    for ax, what, plain in ((axes[0], 'weight', 1), (axes[1], 'bias', 0)):
-        for i, (_, m) in enumerate(found):
-            v = getattr(m, what)
-            if v is not None: ax.plot([i] * len(v), v.detach().float().cpu(), '.', ms=3, alpha=.4, color=COLOURS['blue'])
+    for ax, what, plain in zip(axes, ('weight', 'bias'), (1, 0)):
+        for i, (_, norm) in enumerate(found):
+            v = getattr(norm, what)
+            if v is None: continue
+            ax.plot([i] * len(v), v.detach().float().cpu(), '.', ms=3, alpha=.4, color=COLOURS['blue'])
         ax.axhline(plain, color=COLOURS['vermillion'], lw=1, ls='--')
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set(title=f'{what} (dashed: {plain}, which changes nothing)', xlabel='norm, from the picture to the scores')
-        ax.title.set_fontsize(10)
-    w = torch.cat([m.weight.detach().float().flatten().cpu() for _, m in found])
-    show(fig, f'{len(found)} norms of a net, a dot for each channel: their weights lie between {w.min():.1f} and {w.max():.1f}, where 1 would change nothing.')
+        ax.set_xlabel('norm, from the picture to the scores')
+        ax.set_title(f'{what} (dashed: {plain}, which changes nothing)', fontsize=10)
+    w = torch.cat([norm.weight.detach().float().cpu() for _, norm in found])
+    show(fig, f'{len(found)} norms of a net, a dot for each channel: their weights lie between {w.min():.1f} and '
+              f'{w.max():.1f}, where 1 would change nothing.')
 
 # %% ../../nbs/tools/nets/inside.ipynb #350f6e2d
 def plot_normed(before:Tensor, # (positions, channels)
                 after:Tensor): # the same, normed
     "Draw both tables, each with its own scale of colours."
     fig, axes = figure(3.6, 2.6, cols=2)
-    for ax, table, title in ((axes[0], before, 'before'), (axes[1], after, 'after')):
+    least, most = before.std(1).min(), before.std(1).max()
+    for ax, table, title in zip(axes, (before, after), ('before', 'after')):
         far = table.abs().quantile(.995).item()
-        fig.colorbar(ax.imshow(table.cpu(), vmin=-far, vmax=far, cmap='PuOr', aspect='auto', interpolation='nearest'), ax=ax)
+        drawn = ax.imshow(table.cpu(), vmin=-far, vmax=far, cmap='PuOr', aspect='auto', interpolation='nearest')
+        fig.colorbar(drawn, ax=ax)
         ax.grid(False)
         ax.set(xlabel='channel', ylabel='position in the picture')
         ax.set_title(f'{title}: rows spread by {table.std(1).min():.2f} to {table.std(1).max():.2f}', fontsize=10)
-    show(fig, f'A table of {before.shape[0]} positions and {before.shape[1]} channels before and after a norm: rows spread by {before.std(1).min():.2f} to {before.std(1).max():.2f} before, all alike after.', colours=48)
+    show(fig, f'A table of {before.shape[0]} positions and {before.shape[1]} channels before and after a norm: '
+              f'rows spread by {least:.2f} to {most:.2f} before, all alike after.', colours=48)

@@ -21,7 +21,7 @@ import filelock
 from .catalogue import about, all_published, family, pretrained_on, source
 from ..base.files import shipped, whole
 from ..settings import settings
-from ..vision import standard_error
+from ..results import standard_error
 
 # %% ../../nbs/tools/nets/rows.ipynb #43bd7d28
 def _short(arch):

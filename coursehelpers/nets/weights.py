@@ -15,108 +15,148 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .catalogue import about, former, made_from, moved, nearest
 from ..base.files import DataError, fetch
+from ..base.names import nearest
+from .catalogue import about, former, made_from, moved
 from ..settings import settings
 
 # %% ../../nbs/tools/nets/weights.ipynb #ff0d0930
 _said = set()
 
-def known_arch(arch:str) -> str: # a timm name, of today or of years ago, with or without a tag: 'resnet18', 'resnet18.a1_in1k', 'convnext_tiny_in22k'
+def known_arch(arch:str) -> str: # a timm name, of today or of years ago, with a tag or without: 'resnet18.a1_in1k'
     "What `arch` is called today, if timm knows it; else a `DataError` that offers the nearest names."
     now = moved(arch) or arch
-    if now != arch and arch not in _said: _said.add(arch); print(f'{arch} is called {now} now')
+    if now != arch and arch not in _said:
+        _said.add(arch)
+        print(f'{arch} is called {now} now')
     name = now.partition('.')[0]
     if not timm.is_model(name): raise DataError(_unknown(name))
     return now
 
 def _unknown(name):
     "Why timm has no such architecture, and what to do."
-    if (net := about(name)): return (f'{name!r} is an architecture of {net.params / 1e6:.1f} million parameters, but timm {timm.__version__} does not have it. '
-                                     f'timm {made_from()} does: %pip install timm=={made_from()}, then restart the kernel.')
-    near = nearest(name, timm.list_models())
-    return (f'timm {timm.__version__} has no architecture {name!r}. ' + (f'Did you mean {", ".join(near)}? ' if near else '') +
-            'timm.list_models("*part*") lists names that contain a part.')
+    here, net = f'timm {timm.__version__}', about(name)
+    if net:
+        size = f'{net.params / 1e6:.1f} million parameters'
+        return f'{name!r} is an architecture of {size}, but {here} does not have it. {_elsewhere()}'
+    near = ', '.join(nearest(name, timm.list_models(), n=4, cutoff=.5))
+    asked = f'Did you mean {near}? ' if near else ''
+    return f'{here} has no architecture {name!r}. {asked}timm.list_models("*part*") lists names that contain a part.'
+
+def _elsewhere():
+    "Which timm knows it."
+    return f'timm {made_from()} does: %pip install timm=={made_from()}, then restart the kernel. '
+
+def _tags(name):
+    "The tags of the weights that timm knows for an architecture."
+    return [full.partition('.')[2] for full in timm.list_pretrained(f'{name}.*')]
 
 def _file_names(arch):
-    "The names that a file of these weights may have: today's and those of years ago. Of an architecture without a tag, also its tags' former names."
-    tags = [] if '.' in arch else [f'{arch}.{t.partition(".")[2]}' for t in timm.list_pretrained(f'{arch}.*')]
-    return dict.fromkeys([arch, moved(arch) or arch, *former(moved(arch) or arch), *(old for t in tags for old in former(t))])
+    """The names that a file of these weights may have: today's and those of years ago. Of an architecture without a
+    tag, also its tags' former names."""
+    today = moved(arch) or arch
+    tagged = [] if '.' in arch else [f'{arch}.{tag}' for tag in _tags(arch)]
+    return dict.fromkeys([arch, today, *former(today), *(old for name in tagged for old in former(name))])
 
 def find_weights(arch:str, # a timm name, of today or of years ago; with a tag, only that file will do
                  root=None): # folder to look in; None: [data] root
-    "The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>; a former name and today's are the same."
+    """The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>; a former name and
+    today's are the same."""
     folder = Path(root or settings().data.root).expanduser()/'weights'
-    found = [p for name in _file_names(arch) for p in sorted(folder.glob(f'{name}*.safetensors')) if p.name.removeprefix(name)[0] == '.']
-    return found[0] if found else None
+    for name in _file_names(arch):
+        found = [*folder.glob(f'{name}.safetensors'), *sorted(folder.glob(f'{name}.*.safetensors'))]
+        if found: return found[0]
+    return None
 
 # %% ../../nbs/tools/nets/weights.ipynb #56f515ea
 def check_fit(arch:str, # a timm name
               file): # safetensors file
     "Nothing, if `file` has every tensor of `arch` but for its last layer, in the right shape; else `DataError`."
     try:
-        with safe_open(file, 'pt') as f: there = {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}
-    except (SafetensorError, OSError) as e: raise DataError(f'{file}: not a whole safetensors file ({e}). Fetch it again.') from None
-    with torch.device('meta'): body = timm.create_model(arch.partition('.')[0], num_classes=0)
-    wanted = {k: tuple(v.shape) for k, v in body.state_dict().items() if not k.endswith('num_batches_tracked')}
-    wrong = [f'  {k}: {arch} needs {s}, the file has {there.get(k, "none")}' for k, s in wanted.items() if there.get(k) != s]
-    if wrong: raise DataError(f'{file}: these weights do not fit {arch}, {len(wrong)} of {len(wanted)} tensors differ:\n' +
-                              '\n'.join(wrong[:3]) + '\nNothing was loaded. Is the file named after another architecture?')
+        with safe_open(file, 'pt') as f:
+            there = {name: tuple(f.get_slice(name).get_shape()) for name in f.keys()}
+    except (SafetensorError, OSError) as e:
+        raise DataError(f'{file}: not a whole safetensors file ({e}). Fetch it again.') from None
+    with torch.device('meta'):
+        body = timm.create_model(arch.partition('.')[0], num_classes=0)
+    wanted = {name: tuple(v.shape) for name, v in body.state_dict().items() if 'num_batches_tracked' not in name}
+    wrong = [f'  {name}: {arch} needs {shape}, the file has {there.get(name, "none")}'
+             for name, shape in wanted.items() if there.get(name) != shape]
+    if wrong:
+        first = '\n'.join(wrong[:3])
+        raise DataError(f'{file}: these weights do not fit {arch}, {len(wrong)} of {len(wanted)} tensors differ:\n'
+                        f'{first}\nNothing was loaded. Is the file named after another architecture?')
 
 def _for_timm(arch):
     "`arch` without a tag that timm does not know: a file may have one of its own."
     return arch if '.' not in arch or timm.is_model_pretrained(arch) else arch.partition('.')[0]
 
-def _from_file(arch, file, n):
+def _from_file(arch, file, n, options):
     "The model with the weights in `file`. Ports from TensorFlow pad as TensorFlow does."
     check_fit(arch, file)
     pad = dict(pad_type='same') if '.tf_' in Path(file).name else {}
-    return timm.create_model(_for_timm(arch), pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), num_classes=n, **pad)
+    return timm.create_model(_for_timm(arch), pretrained=True, pretrained_cfg_overlay=dict(file=str(file)),
+                             num_classes=n, **pad | options)
 
 # %% ../../nbs/tools/nets/weights.ipynb #f11ad476
-def _fetched(arch, mirrors):
-    "The weights file from a mirror into the data folder, or the reasons why not."
-    tag = getattr(timm.models.get_pretrained_cfg(arch), 'tag', '') if '.' not in arch else ''
+def _from_mirror(arch, mirrors):
+    "The weights file, fetched from a mirror into the data folder, or a `DataError` with the reasons why not."
+    tag = '' if '.' in arch else getattr(timm.models.get_pretrained_cfg(arch), 'tag', '')
     full = f'{arch}.{tag}' if tag and tag != 'untrained' else arch
     names = [f'{name}.safetensors' for name in (full, *former(full))]
-    return fetch(settings().data.root/'weights'/names[0], [f'{m.rstrip("/")}/weights/{name}' for m in mirrors for name in names])
+    addresses = [f'{mirror.rstrip("/")}/weights/{name}' for mirror in mirrors for name in names]
+    return fetch(settings().data.root/'weights'/names[0], addresses)
 
 def _reachable(address):
-    "Nothing, if a server answers there, with whatever; else an OSError within seconds (the hub's client would retry for a minute)."
-    try: urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=10).close()
-    except urllib.error.HTTPError: pass
+    """Nothing, if a server answers there, with whatever; else an OSError within seconds (the hub's client would retry
+    for a minute)."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=10).close()
+    except urllib.error.HTTPError:
+        pass
 
 def _check_tag(arch):
     "Nothing, if timm knows weights of that tag; else a `DataError` that lists those it knows."
     name, _, tag = arch.partition('.')
-    tags = [t.partition('.')[2] for t in timm.list_pretrained(f'{name}.*')]
-    if tag and tag not in tags: raise DataError(f'timm {timm.__version__} has no weights {tag!r} for {name}, and no file {arch}.safetensors lies in '
-        f'{settings().data.root/"weights"}. ' + (f'timm {made_from()} has them: %pip install timm=={made_from()}, then restart the kernel. ' if (net := about(arch)) and net.name == arch else '') + (f'Tags it knows: {", ".join(tags)}.' if tags else f'It has no weights for {name} at all; weights=None trains from scratch.'))
+    tags, net = _tags(name), about(arch)
+    if not tag or tag in tags: return
+    elsewhere = _elsewhere() if net and net.name == arch else ''
+    known = f'Tags it knows: {", ".join(tags)}.' if tags else 'It knows none at all; weights=None trains from scratch.'
+    raise DataError(f'timm {timm.__version__} has no weights {tag!r} for {name}, and no file {arch}.safetensors '
+                    f'lies in {settings().data.root/"weights"}. {elsewhere}{known}')
 
-def _from_hub(arch, n, why):
+def _from_hub(arch, n, why, options):
     "The model with weights from timm's hub or its cache, or a `DataError` that says which file to bring."
     _check_tag(arch)
     cfg = timm.models.get_pretrained_cfg(arch)
-    kept = huggingface_hub.try_to_load_from_cache(cfg.hf_hub_id, 'model.safetensors') if cfg and cfg.hf_hub_id else None
+    hub_id = cfg.hf_hub_id if cfg else None
+    kept = huggingface_hub.try_to_load_from_cache(hub_id, 'model.safetensors') if hub_id else None
+    overlay = dict(file=kept) if isinstance(kept, str) else None
     try:
-        if isinstance(kept, str): return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=dict(file=kept), num_classes=n)
-        _reachable(huggingface_hub.constants.ENDPOINT)
-        return timm.create_model(arch, pretrained=True, num_classes=n)
+        if not overlay: _reachable(huggingface_hub.constants.ENDPOINT)
+        return timm.create_model(arch, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=n, **options)
     except Exception as e: # whatever the hub's client raises when it is refused or cut off
-        raise DataError(f'no weights for {arch}: none in {settings().data.root/"weights"}{why}, and the hub gave none ({type(e).__name__}: {e}).\n'
-                        f"Put {arch}.safetensors (timm's names) into that folder, or set [data] root in settings.ini to the folder that has weights/; "
-                        'weights=None trains from scratch.') from None
+        folder = settings().data.root/'weights'
+        raise DataError(f'no weights for {arch}: none in {folder}{why}, '
+                        f'and the hub gave none ({type(e).__name__}: {e}).\n'
+                        f"Put {arch}.safetensors (timm's names) into that folder, or set [data] root in settings.ini "
+                        'to the folder that has weights/; weights=None trains from scratch.') from None
 
 # %% ../../nbs/tools/nets/weights.ipynb #121624d1
 def create(arch:str, # a timm name
            n:int, # labels
-           weights='auto'): # auto: by name; a file; None: random numbers
-    "A timm model with a new last layer for `n` labels: weights from a file, the data folder, a mirror or the hub."
+           weights='auto', # auto: by name; a file; None: random numbers
+           **options): # for `timm.create_model`, e.g. pad_type='same'
+    """A timm model with a new last layer for `n` labels: weights from a file, the data folder, a mirror or the hub.
+    A name that timm does not know, or weights that cannot be had or do not fit, are a `DataError`."""
     arch = known_arch(arch)
-    if weights is None: return timm.create_model(_for_timm(arch), num_classes=n)
-    if weights != 'auto': return _from_file(arch, weights, n)
-    file, why, mirrors = find_weights(arch), '', settings().data.mirrors
+    if weights is None:
+        return timm.create_model(_for_timm(arch), num_classes=n, **options)
+    file = find_weights(arch) if weights == 'auto' else weights
+    why, mirrors = '', settings().data.mirrors
     if not file and mirrors:
-        try: file = _fetched(arch, mirrors)
-        except DataError as e: why = f', none at the mirrors ({e})'
-    return _from_file(arch, file, n) if file else _from_hub(arch, n, why)
+        try:
+            file = _from_mirror(arch, mirrors)
+        except DataError as e:
+            why = f', none at the mirrors ({e})'
+    return _from_file(arch, file, n, options) if file else _from_hub(arch, n, why, options)
