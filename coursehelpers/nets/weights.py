@@ -15,7 +15,7 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .catalogue import about, former, made_from, moved, nearest
+from .catalogue import about, former, made_from, moved, nearest_nets
 from ..base.files import DataError, fetch
 from ..settings import settings
 
@@ -34,7 +34,7 @@ def _unknown(name):
     "Why timm has no such architecture, and what to do."
     if (net := about(name)): return (f'{name!r} is an architecture of {net.params / 1e6:.1f} million parameters, but timm {timm.__version__} does not have it. '
                                      f'timm {made_from()} does: %pip install timm=={made_from()}, then restart the kernel.')
-    near = nearest(name, timm.list_models())
+    near = nearest_nets(name, timm.list_models())
     return (f'timm {timm.__version__} has no architecture {name!r}. ' + (f'Did you mean {", ".join(near)}? ' if near else '') +
             'timm.list_models("*part*") lists names that contain a part.')
 
