@@ -209,7 +209,7 @@ def measure_arch(pictures, # `Pictures`, or a function from a seed to `Pictures`
                  epochs:int=0, # of the whole model after the head
                  device=None, # None: the best there is
                  again:bool=False, # measure even if it was measured before
-                 file:Path|None=None) -> Row: # where rows are kept; None: your own file
+                 file:Path|str|None=None) -> Row: # where rows are kept; None: your own file
     """The error of one model, a number for each seed, kept as soon as it is there.
     A model that fails gives a row with the reason."""
     seeds = list(range(profile().seeds) if seeds is None else seeds)

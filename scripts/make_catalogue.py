@@ -11,9 +11,10 @@ from timm.models import get_pretrained_cfg
 from coursehelpers.base.files import shipped, whole
 
 FILE = shipped('nets/catalogue.json')
-WANTED = '|'.join([r'levit_\d\w+', r'convnext(v2)?_\w+', r'resnet\d+[a-z]?', r'vit_(tiny|small|base|large)_patch(16|32|14)_(clip_)?\d+',
-                   r'deit3?_\w+', r'mobilenetv\d\w+', r'mobileone_\w+', r'efficientnet_b\d', r'efficientnetv2_\w+',
-                   r'tf_efficientnet(v2)?_(b[0-4]|[sm])', r'swin(v2)?_(tiny|small|base)\w+', r'regnety_\d+', r'test_\w+'])
+WANTED = '|'.join([r'levit_\d\w+', r'convnext(v2)?_\w+', r'resnet\d+[a-z]?', r'deit3?_\w+', r'regnety_\d+', r'test_\w+',
+                   r'vit_(tiny|small|base|large)_patch(16|32|14)_(clip_)?\d+', r'mobilenetv\d\w+', r'mobileone_\w+',
+                   r'efficientnet_b\d', r'efficientnetv2_\w+', r'tf_efficientnet(v2)?_(b[0-4]|[sm])',
+                   r'swin(v2)?_(tiny|small|base)\w+'])
 GONE = {'ig_resnext101_32x48d'} # weights that are no longer there
 MENDED = {'ig_resnext101_32x16d': 'resnext101_32x16d.fb_wsl_ig1b_ft_in1k', # timm sends both to 32x8d
           'ig_resnext101_32x32d': 'resnext101_32x32d.fb_wsl_ig1b_ft_in1k',
@@ -33,8 +34,8 @@ def former_names() -> dict:
 
 
 def facts(name: str) -> list:
-    "[parameters, size, fixed?, {tag: [size, licence]}] of one architecture, its default tag first; on the meta device: no memory, no weights."
-    with torch.device('meta'):
+    "[parameters, size, fixed?, {tag: [size, licence]}] of one architecture, its default tag first."
+    with torch.device('meta'): # shapes without memory
         model = timm.create_model(name, num_classes=1000)
     own = get_pretrained_cfg(name)
     full = sorted(timm.list_pretrained(f'{name}.*'), key=lambda n: n != f'{name}.{own.tag}')
@@ -45,11 +46,12 @@ def facts(name: str) -> list:
 
 def lines(entries: dict) -> str:
     "A dict as JSON, an entry a line."
-    return '{\n' + ',\n'.join(f'{json.dumps(k)}:{json.dumps(v, separators=(",", ":"))}' for k, v in entries.items()) + '\n}'
+    short = {json.dumps(k): json.dumps(v, separators=(',', ':')) for k, v in entries.items()}
+    return '{\n' + ',\n'.join(f'{k}:{v}' for k, v in short.items()) + '\n}'
 
 
 def make_catalogue(file: Path = FILE, wanted: str = WANTED):
-    "Everything comes from timm but the published errors, which are kept; so are the former names where timm has lost its list."
+    "Everything comes from timm but the published errors, which are kept; so are former names if timm has no list."
     old = json.loads(file.read_text(encoding='utf-8'))
     archs = {name: facts(name) for name in timm.list_models() if re.fullmatch(wanted, name)}
     parts = dict(timm=json.dumps(timm.__version__), archs=lines(archs), aliases=lines(former_names() or old['aliases']),

@@ -1,4 +1,4 @@
-"Measure everything the course ships on this machine, alone and quiet, and write nets/measured.json: python -m scripts.remeasure."
+"Measure what the course ships anew, on a quiet machine, and write nets/measured.json: python -m scripts.remeasure."
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,8 @@ from coursehelpers.nets.rows import read_rows, write_rows
 from coursehelpers.zoo import measure_arch, measure_speed
 
 FILE = shipped('nets/measured.json')
-FAST = '''levit_128s levit_128 levit_192 levit_256 convnext_atto convnext_femto convnext_pico convnext_nano convnext_tiny convnext_small
+FAST = '''levit_128s levit_128 levit_192 levit_256
+          convnext_atto convnext_femto convnext_pico convnext_nano convnext_tiny convnext_small
           resnet18 resnet26d resnet34 resnet50 vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224
           deit_tiny_patch16_224 deit_small_patch16_224 mobilenetv1_100 mobilenetv2_100 mobilenetv3_large_100
           mobilenetv4_conv_small mobilenetv4_conv_medium mobileone_s1 efficientnet_b0 swin_tiny_patch4_window7_224
@@ -31,14 +32,15 @@ def errors_on_pets() -> list:
 
 
 def remeasure(file: Path = FILE, seconds: float = 3., archs: list[str] = FAST): # noqa: B008
-    "All or nothing: one that fails is a `DataError`. Errors on the pets are kept as they are where the pets are not here."
+    "All or nothing: one that fails is a `DataError`. Errors on the pets are kept where the pets are not here."
     rows = []
     for arch in archs:
         rows.append(measure_speed(arch, 224, seconds=seconds))
         print(rows[-1], flush=True)
     rows += errors_on_pets() if find_pets() else [r for r in read_rows(file) if r.errors]
     bad = [r for r in rows if r.problem]
-    if bad: raise DataError('nothing was written, since some failed:\n' + '\n'.join(map(repr, bad)))
+    if bad:
+        raise DataError('nothing was written, since some failed:\n' + '\n'.join(map(repr, bad)))
     write_rows(file, rows)
 
 

@@ -131,7 +131,8 @@ def test_a_damaged_file_is_set_aside_not_deleted(text, capsys):
     my_file().parent.mkdir(parents=True)
     my_file().write_text(text)
     keep(Row('a', errors=[1.], held=5))
-    assert [r.name for r in read_rows(my_file())] == ['a'] and my_file().with_suffix('.damaged.json').read_text() == text
+    assert [r.name for r in read_rows(my_file())] == ['a']
+    assert my_file().with_suffix('.damaged.json').read_text() == text
     assert 'cannot be read' in capsys.readouterr().out
 
 
@@ -144,9 +145,10 @@ def test_rows_of_a_newer_course_are_read():
 def test_rows_of_an_older_course_are_read():
     "A line as the first edition wrote it."
     my_file().parent.mkdir(parents=True)
-    my_file().write_text('[\n{"name": "test_resnet", "size": 32, "data": "photo_digits 25+60", "errors": [50.0, 60.0], "seeds": [0, 1], '
-                         '"held": 60, "fresh": true, "wrong": "abc", "how": "frozen features", "weights": "none", "seconds": 0.5, '
-                         '"params": 454245, "device": "cpu: old", "versions": "torch 2.14.1, timm 1.0.31", "date": "2026-11-21"}\n]\n')
+    my_file().write_text('[\n{"name": "test_resnet", "size": 32, "data": "photo_digits 25+60", "errors": [50.0, 60.0], '
+                         '"seeds": [0, 1], "held": 60, "fresh": true, "wrong": "abc", "how": "frozen features", '
+                         '"weights": "none", "seconds": 0.5, "params": 454245, "device": "cpu: old", '
+                         '"versions": "torch 2.14.1, timm 1.0.31", "date": "2026-11-21"}\n]\n')
     (row,) = read_rows(my_file())
     assert row.error == 55 and row.fresh and row.seeds == [0, 1] and row.label == 'test_resnet'
 
@@ -156,13 +158,15 @@ def test_rows_of_an_older_course_are_read():
 def test_the_same_pictures_and_seeds_for_all(monkeypatch):
     seen, run = [], zoo.vision_learner
     def watched(dls, arch, weights):
-        seen.append((arch, dls.pictures.train.tolist(), dls.pictures.x[dls.pictures.valid].sum().item(), torch.initial_seed()))
+        p = dls.pictures
+        seen.append((arch, p.train.tolist(), p.x[p.valid].sum().item(), torch.initial_seed()))
         return run(dls, arch, weights)
     monkeypatch.setattr(zoo, 'vision_learner', watched)
     found = job('test_resnet', 'test_efficientnet')
     (a0, a1, b0, b1) = seen
     assert a0[1:] == b0[1:] and a1[1:] == b1[1:] and a0[2] != a1[2] and (a0[3], a1[3]) == (0, 1)
-    assert all(r.fresh and r.seeds == [0, 1] and r.held == 60 and r.mine for r in found) and found.best.error <= found[1].error
+    assert all(r.fresh and r.seeds == [0, 1] and r.held == 60 and r.mine for r in found)
+    assert found.best.error <= found[1].error
 
 
 def test_a_broken_off_comparison_goes_on(ran, monkeypatch):
@@ -184,10 +188,11 @@ def test_again_or_other_seeds_are_measured(ran):
 
 
 def test_a_net_that_fails_is_a_row_and_stops_nobody(root, no_network, capsys):
-    found = compare_archs(draw, ['no_such_net', ('test_resnet', None), 'levit_128s', ('test_resnet', root/'gone.safetensors')], seeds=[0, 1], device='cpu')
+    archs = ['no_such_net', ('test_resnet', None), 'levit_128s', ('test_resnet', root/'gone.safetensors')]
+    found = compare_archs(draw, archs, seeds=[0, 1], device='cpu')
     assert [bool(r.errors) for r in found] == [True, False, False, False] and found.best.name == 'test_resnet'
-    said = {r.problem for r in found[1:]}
-    assert any("no architecture 'no_such_net'" in s for s in said) and any('no weights for levit_128s' in s for s in said) and any('gone.safetensors' in s for s in said)
+    said = ' '.join(r.problem for r in found[1:])
+    assert 'no_such_net' in said and 'levit_128s' in said and 'gone.safetensors' in said
     assert 'no result' in repr(found) and 'no result' in capsys.readouterr().out
     assert [r.name for r in read_rows(my_file())] == ['test_resnet'], 'a failure is tried again next time'
 
@@ -201,7 +206,8 @@ def test_out_of_memory_is_a_reason(monkeypatch):
 def test_a_validation_set_that_all_seeds_share_is_noticed():
     p = photo_digits(120, 32, labels=range(5), valid=.5)
     row = measure_arch(lambda seed: few(p, 4, seed=seed), 'test_resnet', None, seeds=[0, 1, 2], device='cpu')
-    assert not row.fresh and row.data == 'photo_digits 20+60' and row.se > 1.05 * torch.tensor(row.errors).std().item() / 3**.5
+    assert not row.fresh and row.data == 'photo_digits 20+60'
+    assert row.se > 1.05 * torch.tensor(row.errors).std().item() / 3**.5
 
 
 def test_epochs_and_sizes_are_other_measurements():
@@ -214,8 +220,10 @@ def test_a_tiny_net_learns_once_and_is_found_by_its_name(no_network, capsys, mon
     monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(tmp_path/'cache'))
     name, file = pretrain('test_efficientnet', images=60, epochs=1)
     when = file.stat().st_mtime_ns
-    assert file.parent == tmp_path/'cache'/'weights' and 'error' in capsys.readouterr().out and name == 'test_efficientnet.digits_0_4_60'
-    assert pretrain('test_efficientnet', images=60, epochs=1) == (name, file) and file.stat().st_mtime_ns == when and capsys.readouterr().out == ''
+    assert file.parent == tmp_path/'cache'/'weights' and name == 'test_efficientnet.digits_0_4_60'
+    assert 'error' in capsys.readouterr().out
+    assert pretrain('test_efficientnet', images=60, epochs=1) == (name, file)
+    assert file.stat().st_mtime_ns == when and capsys.readouterr().out == ''
     assert pretrain('test_efficientnet', images=60, epochs=1, seed=1)[1] != file
     found = measure_arch(draw, name, file, seeds=[0], device='cpu')
     assert found.errors and found.weights == file.name
@@ -256,9 +264,10 @@ def test_the_chance_is_right_when_nothing_differs(fresh):
     torch.manual_seed(1)
     told = 0
     for _ in range(400):
-        hard = torch.rand(1 if not fresh else 5, 100) # how hard a picture is, for both
-        taste = lambda: .3 * torch.randn(5 if fresh else 1, 100) # what this net finds hard; with the same pictures it finds it hard in each seed
-        a, b = (known((hard + taste() + .05 * torch.randn(5, 100)) > .8, fresh) for _ in range(2))
+        drawn = 5 if fresh else 1 # with the same pictures a net finds the same hard in each seed
+        hard = torch.rand(drawn, 100) # how hard a picture is, for both
+        taste = .3 * torch.randn(2, drawn, 100) # what this net finds hard
+        a, b = (known(hard + own + .05 * torch.randn(5, 100) > .8, fresh) for own in taste)
         told += not gap(a, b).tie
     assert told / 400 < .08
 
@@ -266,7 +275,8 @@ def test_the_chance_is_right_when_nothing_differs(fresh):
 def test_pairing_finds_what_single_errors_hide():
     torch.manual_seed(2)
     luck = 10 * torch.randn(6)
-    a, b = (Row(n, 48, 'toy', (30 + luck + d + .3 * torch.randn(6)).tolist(), list(range(6)), 100, True) for n, d in (('a', 2.), ('b', 0.)))
+    a, b = (Row(name, 48, 'toy', (30 + luck + d + .3 * torch.randn(6)).tolist(), list(range(6)), 100, True)
+            for name, d in (('a', 2.), ('b', 0.)))
     found = gap(a, b)
     assert not found.tie and found.se < .3 * (a.se**2 + b.se**2)**.5 and Ranking([a, b]).best is b
 
@@ -340,7 +350,8 @@ def test_the_figures_of_the_lesson_label_their_front_and_nothing_overlaps(cost, 
     (fig, alt), drawn = kept[0], comparable(rows, cost)
     fig.canvas.draw()
     texts = fig.axes[0].texts
-    assert overlaps(boxes(texts)) == [] and set(front.label) <= {t.get_text() for t in texts} and len(texts) > .8 * len(drawn)
+    assert overlaps(boxes(texts)) == [] and len(texts) > .8 * len(drawn)
+    assert set(front.label) <= {t.get_text() for t in texts}
     assert all(label in alt for label in front.label)
     for r in front.itertuples():
         assert not ((drawn[cost] <= getattr(r, cost)) & (drawn.error < r.error)).any()
@@ -406,9 +417,11 @@ def test_remeasure_writes_all_or_nothing(tmp_path, root, monkeypatch):
     file = tmp_path/'zoo.json'
     keep(Row('kept', errors=[5.], held=10, data='pets 1+1'), file)
     before, bad = file.read_bytes(), Row('resnet18', problem='too large')
-    monkeypatch.setattr(script, 'measure_speed', lambda arch, size, seconds: bad if arch == 'bad' else Row(arch, size, rate=5.))
+    def measured(arch, size, seconds): return bad if arch == 'bad' else Row(arch, size, rate=5.)
+    monkeypatch.setattr(script, 'measure_speed', measured)
     monkeypatch.setattr(script, 'find_pets', lambda: None)
-    with pytest.raises(DataError, match='nothing was written.*\n.*too large'): script.remeasure(file, .01, ['resnet18', 'bad'])
+    with pytest.raises(DataError, match='nothing was written.*\n.*too large'):
+        script.remeasure(file, .01, ['resnet18', 'bad'])
     assert file.read_bytes() == before
     script.remeasure(file, .01, ['resnet18'])
     assert [r.name for r in read_rows(file)] == ['resnet18', 'kept']

@@ -90,8 +90,9 @@ def my_file() -> Path:
     "Where your own rows are kept: beside your progress."
     return settings().run.progress.parent/'zoo.json'
 
-def read_rows(file:Path) -> list:
+def read_rows(file:Path|str) -> list:
     "The rows in a file, none if it is not there. A damaged file is set aside, with a word about it."
+    file = Path(file)
     if not file.exists(): return []
     known = {f.name for f in fields(Row)}
     try:
@@ -104,7 +105,7 @@ def read_rows(file:Path) -> list:
         return []
 
 # %% ../../nbs/tools/nets/rows.ipynb #d834d9d8
-def write_rows(file:Path, # is written anew, whole or not at all
+def write_rows(file:Path|str, # is written anew, whole or not at all
                rows): # of `Row`
     "Write rows, a line each, what is empty left out."
     records = [{k: v for k, v in asdict(r).items() if v and k != 'mine'} for r in rows]
@@ -116,12 +117,12 @@ def _job(r):
     return r.name, r.size, r.data, r.how, r.weights, r.seeds, r.device, r.batch
 
 def earlier(row:Row, # without its numbers
-            file:Path|None=None) -> Row|None: # None: your own
+            file:Path|str|None=None) -> Row|None: # None: your own
     "The same measurement, made before."
     return next((r for r in read_rows(file or my_file()) if r.errors and _job(r) == _job(row)), None)
 
 def keep(row:Row, # is added, or takes the place of an older one of the same measurement
-         file:Path|None=None): # None: your own
+         file:Path|str|None=None): # None: your own
     "Put a row into the file, at once and whole: a comparison that is broken off loses nothing."
     file = file or my_file()
     with locked(file):
