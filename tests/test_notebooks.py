@@ -9,10 +9,9 @@ import pytest
 from nbdev.test import test_nb as run_here
 
 from coursehelpers.author import running
-from coursehelpers.author.build import solve
 from coursehelpers.author.launch import read_nb
 from coursehelpers.author.running import failed_cells
-from coursehelpers.author.variants import records_in
+from coursehelpers.author.variants import records_in, solve
 from coursehelpers.cli import outcomes
 
 run_nb = partial(running.run_nb, timeout=300) # seconds a cell may take
