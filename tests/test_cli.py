@@ -175,8 +175,8 @@ def test_lab_knows_these_settings():
 
 
 @pytest.mark.parametrize('name', ['7', '07', '07_x', '07_x.ipynb', 'nbs/full/07_x.ipynb', 'x'])
-def test_ways_to_name_a_lesson(tree, name):
-    assert [p.stem for p in find_lessons(tree, [name])] == ['07_x']  # noqa: F811
+def test_ways_to_name_a_lesson(tree, name):  # noqa: F811
+    assert [p.stem for p in find_lessons(tree, [name])] == ['07_x']
 
 
 def write(root, variant, *cells):
