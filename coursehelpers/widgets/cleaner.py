@@ -279,7 +279,7 @@ def _url(im):
 
 # %% ../../nbs/tools/widgets/cleaner.ipynb #171cb0cd
 def _write_down(pictures, key, label, now, twins=()):
-    "One choice into the table of these pictures, or, if that cannot be written, into the other one. Say which, in words."
+    "One choice into the table of these pictures, or, if that cannot be written, into the other. Say which, in words."
     first, *spare = correction_tables(pictures)
     try:
         write_correction(first, key, label, now, twins)
