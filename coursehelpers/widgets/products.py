@@ -14,7 +14,7 @@ import torch
 import traitlets
 from matplotlib.patches import Rectangle
 
-from ..matmul import broadcast_rule, broadcast_shape, product_shape, steps
+from ..matmul import broadcast_rule, broadcast_shape, steps
 from ..plots import COLOURS, figure, show
 from .portable import Portable, TensorTrait, javascript
 
