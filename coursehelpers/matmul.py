@@ -17,19 +17,21 @@ import torch
 def seconds(f, # a function without arguments; it must wait for its result
             budget:float=.1): # seconds to spend, at least two tries
     "Seconds for one call of `f`: the shortest of the tries that fit into `budget`."
-    shortest, tries, end = float('inf'), 0, time.perf_counter() + budget
-    while tries < 2 or time.perf_counter() < end:
+    tries, end = [], time.perf_counter() + budget
+    while len(tries) < 2 or time.perf_counter() < end:
         start = time.perf_counter()
         f()
-        shortest, tries = min(shortest, time.perf_counter() - start), tries + 1
-    return shortest
+        tries.append(time.perf_counter() - start)
+    return min(tries)
 
 # %% ../nbs/full/04_matmul.ipynb #8329ac32
-Step = namedtuple('Step', 'i j k a b total') # row, column, place in both; the two numbers; the sum so far
+# row, column, place in both; the two numbers; the sum so far
+Step = namedtuple('Step', 'i j k a b total')
 
 def steps(a, # (n, k)
           b): # (k, m)
-    "Every multiplication of a @ b as a `Step`, row by row. Shapes that do not fit are a ValueError."
+    """Every multiplication of a @ b as a `Step`, row by row.
+    Shapes that do not fit are a ValueError."""
     n, m = product_shape(a.shape, b.shape)
     for i, j in product(range(n), range(m)):
         total = 0.
@@ -42,17 +44,23 @@ def row_by_column(a, # (n, k)
                   b, # (k, m)
                   i, # a row of a
                   j): # a column of b
-    "The number in row `i` and column `j` of a @ b: the sum of products of row i of `a` and column j of `b`. A tensor of rank 0, of the same dtype."
+    """The number in row `i` and column `j` of a @ b: the sum of products of row i of `a` and
+    column j of `b`. A tensor of rank 0, of the same dtype."""
     return (a[i] * b[:, j]).sum()
 
 # %% ../nbs/full/04_matmul.ipynb #5ea7a970
 def product_shape(a_shape, # of a matrix: (rows, columns)
                   b_shape): # of a matrix
     """The shape of a @ b, a tuple of two numbers: (n, k) and (k, m) give (n, m).
-    Shapes without exactly two axes, or with middle numbers that differ, are a ValueError that names both shapes."""
-    if len(a_shape) != 2 or len(b_shape) != 2: raise ValueError(f'{tuple(a_shape)} @ {tuple(b_shape)}: two matrices are needed, with two axes each.')
+    Shapes without exactly two axes, or with middle numbers that differ, are a ValueError
+    that names both shapes."""
+    both = f'{tuple(a_shape)} @ {tuple(b_shape)}'
+    if len(a_shape) != 2 or len(b_shape) != 2:
+        raise ValueError(f'{both}: two matrices are needed, with two axes each.')
     (n, k), (k2, m) = a_shape, b_shape
-    if k != k2: raise ValueError(f'{tuple(a_shape)} @ {tuple(b_shape)}: a row of the first has {k}, a column of the second {k2}. They must be equal.')
+    if k != k2:
+        raise ValueError(f'{both}: a row of the first has {k}, a column of the second {k2}. '
+                         'They must be equal.')
     return n, m
 
 # %% ../nbs/full/04_matmul.ipynb #345e8835
@@ -63,7 +71,8 @@ def matmul_loops(a, # (n, k)
     c = torch.zeros(n, m, dtype=a.dtype)
     for i in range(n):
         for j in range(m):
-            for k in range(len(b)): c[i, j] += a[i, k] * b[k, j]
+            for k in range(len(b)):
+                c[i, j] += a[i, k] * b[k, j]
     return c
 
 # %% ../nbs/full/04_matmul.ipynb #2f32cd70
@@ -80,18 +89,26 @@ def matmul_cells(a, # (n, k)
     n, m = product_shape(a.shape, b.shape)
     c = torch.zeros(n, m, dtype=a.dtype)
     for i in range(n):
-        for j in range(m): c[i, j] = row_by_column(a, b, i, j)
+        for j in range(m):
+            c[i, j] = row_by_column(a, b, i, j)
     return c
 
 # %% ../nbs/full/04_matmul.ipynb #367a3019
-Axis = namedtuple('Axis', 'sizes verdicts result') # a size for each shape (None: it has no such axis), a word for each, and the size that comes out (None: clash)
+# a size for each shape (None: it has no such axis), a word for each,
+# and the size that comes out (None: clash)
+Axis = namedtuple('Axis', 'sizes verdicts result')
 
 def _axis(*sizes):
     "What becomes of one lined-up axis: sizes other than 1 must be equal."
-    real = {s for s in sizes if s not in (1, None)}
-    result = None if len(real) > 1 else next(iter(real), 1)
-    words = ('added' if s is None else 'same' if s == result else 'stretched' if s == 1 else 'clash' for s in sizes)
-    return Axis(sizes, tuple(words), result)
+    real = {size for size in sizes if size not in (1, None)}
+    result = None if len(real) > 1 else max(real, default=1)
+    return Axis(sizes, tuple(_verdict(size, result) for size in sizes), result)
+
+def _verdict(size, result):
+    "What becomes of one size, in a word."
+    if size is None: return 'added'
+    if size == result: return 'same'
+    return 'stretched' if size == 1 else 'clash'
 
 def broadcast_rule(*shapes):
     "The axes of `shapes` lined up from the right, each as an `Axis`, the first axis first."
@@ -99,18 +116,22 @@ def broadcast_rule(*shapes):
 
 # %% ../nbs/full/04_matmul.ipynb #386e7c0a
 def broadcast_shape(*shapes):
-    "The shape that `shapes` broadcast to, a tuple. A clash is a ValueError that says on which axis, counted from the right."
+    """The shape that `shapes` broadcast to, a tuple.
+    A clash is a ValueError that says on which axis, counted from the right."""
     axes = broadcast_rule(*shapes)
     for place, axis in enumerate(axes, -len(axes)):
-        clash = [s for s, word in zip(axis.sizes, axis.verdicts) if word == 'clash']
-        if clash: raise ValueError(f'{" and ".join(str(tuple(s)) for s in shapes)} do not broadcast: axis {place} has {" and ".join(map(str, clash))}. They must be equal, or one of them 1.')
+        if axis.result is None:
+            clash = ' and '.join(str(size) for size in axis.sizes if size not in (1, None))
+            names = ' and '.join(str(tuple(shape)) for shape in shapes)
+            raise ValueError(f'{names} do not broadcast: axis {place} has {clash}. '
+                             'They must be equal, or one of them 1.')
     return tuple(axis.result for axis in axes)
 
 # %% ../nbs/full/04_matmul.ipynb #180e2615
 def matmul_rows(a, # (n, k)
                 b): # (k, m)
-    """a @ b with one loop: for each row of `a`, all its products with `b` at once by broadcasting, added up over k.
-    Gives (n, m), of the dtype of `a`. The inputs stay as they are."""
+    """a @ b with one loop: for each row of `a`, all its products with `b` at once by broadcasting,
+    added up over k. Gives (n, m), of the dtype of `a`. The inputs stay as they are."""
     return torch.stack([(row[:, None] * b).sum(0) for row in a])
 
 # %% ../nbs/full/04_matmul.ipynb #1e09480c
@@ -124,5 +145,5 @@ def matmul(a, # (n, k)
 def matmul_grads(a, # (n, k)
                  b, # (k, m)
                  dc): # gradient of the loss for c = a @ b, (n, m)
-    "The gradients of the loss for `a` and for `b`, as a pair of tensors of shapes (n, k) and (k, m)."
+    "The gradients of the loss for `a` and for `b`: a pair of tensors, (n, k) and (k, m)."
     return dc @ b.T, a.T @ dc

@@ -1,4 +1,6 @@
 "JupyterLab and Chromium for tests and the bench: start them, open a notebook, run its cells, ask its kernel."
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -7,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
@@ -51,9 +53,19 @@ def lab(folder, dark=False, seconds=60):
         path = home/'settings/@jupyterlab'/f'{name}.jupyterlab-settings'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
-    env = {**os.environ, 'JUPYTER_CONFIG_DIR': str(home/'config'), 'JUPYTER_RUNTIME_DIR': str(home/'runtime'), 'IPYTHONDIR': str(home/'ipython'),
+    env = {**os.environ,
+           'JUPYTER_CONFIG_DIR': str(home/'config'),
+           'JUPYTER_RUNTIME_DIR': str(home/'runtime'),
+           'IPYTHONDIR': str(home/'ipython'),
            'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces')}
-    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0',
+    command = [sys.executable,
+               '-m',
+               'jupyterlab',
+               '--no-browser',
+               '--allow-root',
+               '--ip=127.0.0.1',
+               f'--port={port}',
+               '--ServerApp.port_retries=0',
                '--IdentityProvider.token=', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={folder}']
     with open(home/'log', 'w') as log:
         server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log, start_new_session=True)
@@ -63,7 +75,8 @@ def lab(folder, dark=False, seconds=60):
         yield base
     finally:
         server.terminate()
-        try: server.wait(15)
+        try:
+            server.wait(15)
         except subprocess.TimeoutExpired: server.kill()
         shutil.rmtree(home, ignore_errors=True)
 
@@ -71,19 +84,39 @@ def lab(folder, dark=False, seconds=60):
 def _wait_for(base, server, log, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
-        try: return urlopen(base + '/api', timeout=2).read()
+        try:
+            return urlopen(base + '/api', timeout=2).read()
         except OSError: time.sleep(.1)
     raise RuntimeError(f'JupyterLab did not start within {seconds} s:\n{log.read_text()[-3000:]}')
 
 
+@functools.cache
+def shared_lab():
+    "The one JupyterLab of this process, for modules that need nothing special: its address and its folder."
+    folder, stack = Path(tempfile.mkdtemp(prefix='labs-')), ExitStack()
+    atexit.register(stack.close)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return stack.enter_context(lab(folder)), folder
+
+
+_open = [] # the Chromium of this process, while there is one
+
+
 @contextmanager
 def chromium(*flags):
-    "A headless Chromium (playwright, sync API). One at a time in a process; its event loop ends with it."
+    "A headless Chromium (playwright, sync API). There is one at a time in a process: inside another, it is that one."
+    if _open:
+        yield _open[0]
+        return
     from playwright.sync_api import sync_playwright
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        try: yield browser
-        finally: browser.close()
+        _open.append(browser)
+        try:
+            yield browser
+        finally:
+            _open.clear()
+            browser.close()
 
 
 def new_page(browser, width=1180, height=900, **options):
@@ -92,14 +125,16 @@ def new_page(browser, width=1180, height=900, **options):
     page.faults = []
     page.on('console', lambda m: m.type == 'error' and page.faults.append(m.text))
     page.on('pageerror', lambda e: page.faults.append(str(e)))
-    page.route(lambda url: url.startswith('http') and '//127.0.0.1' not in url, lambda r: r.fulfill(status=200, body=''))
+    page.route(lambda url: url.startswith('http') and '//127.0.0.1' not in url,
+               lambda r: r.fulfill(status=200, body=''))
     page.set_default_timeout(20_000)
     return page
 
 
 def write_notebook(path, *cells):
     "A notebook with these code cells at `path`."
-    cells = [dict(cell_type='code', id=f'c{i}', metadata={}, source=source, outputs=[], execution_count=None) for i, source in enumerate(cells)]
+    cells = [dict(cell_type='code', id=f'c{i}', metadata={}, source=source, outputs=[], execution_count=None) for i,
+             source in enumerate(cells)]
     kernel = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
     Path(path).write_text(json.dumps(dict(cells=cells, metadata={'kernelspec': kernel}, nbformat=4, nbformat_minor=5)))
 
@@ -124,7 +159,10 @@ def run_cell(page, i, timeout=60):
     at = cell(page, i)
     at.locator('.cm-content').click()
     page.keyboard.press('Shift+Enter')
-    done = "i => { const m = window.jupyterapp.shell.currentWidget.content.widgets[i].model; return m.executionState === 'idle' && m.executionCount > 0 }"
+    done = """i => {
+        const m = window.jupyterapp.shell.currentWidget.content.widgets[i].model
+        return m.executionState === 'idle' && m.executionCount > 0
+    }"""
     page.wait_for_function(done, arg=i, timeout=timeout * 1000)
     return at
 
@@ -132,7 +170,8 @@ def run_cell(page, i, timeout=60):
 def kernel(page, code):
     "What `code` prints in the open notebook's kernel; an exception there is a RuntimeError here."
     out = page.evaluate('''async code => {
-        const future = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code, store_history: false})
+        const {session} = window.jupyterapp.shell.currentWidget.sessionContext
+        const future = session.kernel.requestExecute({code, store_history: false})
         let text = '', error = ''
         future.onIOPub = m => {
             if (m.header.msg_type === 'stream') text += m.content.text
@@ -146,15 +185,20 @@ def kernel(page, code):
 
 
 @contextmanager
-def in_lab(browser, folder, cells, run):
-    "A page with JupyterLab on a notebook of these cells, those in `run` run; afterwards the page must have had no fault."
-    write_notebook(Path(folder)/'pictures.ipynb', *cells)
-    with lab(folder) as base:
-        page = new_page(browser)
-        open_notebook(page, base, 'pictures.ipynb')
-        for i in run: run_cell(page, i)
-        yield page
-        assert not page.faults, page.faults
+def in_lab(browser, name, cells, run):
+    """A page with the shared JupyterLab on a notebook of these cells in the folder `name`, those in `run` run.
+    Afterwards the page must have had no fault, and its kernel ends."""
+    base, home = shared_lab()
+    (home/name).mkdir(exist_ok=True)
+    write_notebook(home/name/'pictures.ipynb', *cells)
+    page = new_page(browser)
+    open_notebook(page, base, f'{name}/pictures.ipynb')
+    for i in run:
+        run_cell(page, i)
+    yield page
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
+    assert not page.faults, page.faults
 
 
 def of(page, expression):
@@ -165,14 +209,17 @@ def of(page, expression):
 def wait(true, seconds=8):
     "Until it is true; the last thing it was, if it never is."
     end = time.monotonic() + seconds
-    while not (now := true()) and time.monotonic() < end: time.sleep(.05)
+    while not (now := true()) and time.monotonic() < end:
+        time.sleep(.05)
     assert now
 
 
 def module(page, w, call):
     "Evaluate `call` (JavaScript, with the module of picture `w` as m) in the browser."
-    return page.evaluate('async ([text, call]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"}))); return eval(call) }',
-                         [w._esm, call])
+    return page.evaluate("""async ([text, call]) => {
+        const m = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})))
+        return eval(call)
+    }""", [w._esm, call])
 
 
 def press(at, name): at.get_by_role('button', name=name).click()
@@ -185,7 +232,9 @@ def static_page(folder, *pictures):
     nb = nbformat.v4.new_notebook()
     for p in pictures:
         data, meta = p._repr_mimebundle_()
-        nb.cells.append(nbformat.v4.new_code_cell('w', outputs=[nbformat.v4.new_output('display_data', data=data, metadata=meta)]))
+        nb.cells.append(nbformat.v4.new_code_cell('w',
+                                                  outputs=[nbformat.v4.new_output('display_data', data=data,
+                                                                                  metadata=meta)]))
     path = Path(folder)/'page.html'
     path.write_text(HTMLExporter().from_notebook_node(nb)[0])
     return path.as_uri()

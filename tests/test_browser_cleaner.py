@@ -1,4 +1,5 @@
-"The cleaner in real browsers: by mouse and by keys in JupyterLab, alive without a kernel, a PNG without scripts; and no picture is ever touched."
+"""The cleaner in real browsers: by mouse and by keys in JupyterLab, alive without a kernel, a PNG without scripts;
+and no picture is ever touched."""
 import hashlib
 import json
 import re
@@ -10,9 +11,10 @@ from PIL import Image
 
 from coursehelpers.images.folders import folder
 from coursehelpers.widgets.cleaner import Cleaner
-from tests.browser import cell, kernel, lab, need_browser, new_page, open_notebook, run_cell, static_page, wait, write_notebook
+from tests.browser import cell, in_lab, kernel, need_browser, new_page, run_cell, shared_lab, static_page, wait
 
 need_browser()
+pytestmark = pytest.mark.xdist_group('browser')
 
 LABELS = ['birman', 'great pyrenees', 'great dane', 'pug', 'Ärmelhund']
 CODE = '''import torch
@@ -31,7 +33,9 @@ def make_set(home):
     g = np.random.default_rng(0)
     for label in LABELS:
         (home/label).mkdir(parents=True)
-        for i in range(20): Image.fromarray(g.integers(0, 255, (6, 9 - i % 5, 3), 'uint8')).resize((180, 90 + 20 * (i % 5))).save(home/label/f'photo {i:02}.jpg')
+        for i in range(20):
+            Image.fromarray(g.integers(0, 255, (6, 9 - i % 5, 3),
+                                       'uint8')).resize((180, 90 + 20 * (i % 5))).save(home/label/f'photo {i:02}.jpg')
     return home
 
 
@@ -41,19 +45,14 @@ def seals(home):
 
 
 @pytest.fixture(scope='module')
-def page(browser, tmp_path_factory):
+def page(browser):
     "The open notebook with the cleaner in its first cell; afterwards every picture is as it was."
-    home = tmp_path_factory.mktemp('lab')
+    home = shared_lab()[1]/'cleaner'
     make_set(home/'set')
     before = seals(home/'set')
-    write_notebook(home/'clean.ipynb', CODE, 'cleaned(p)')
-    with lab(home) as base:
-        page = new_page(browser)
+    with in_lab(browser, 'cleaner', [CODE, 'cleaned(p)'], [0]) as page:
         page.home = home
-        open_notebook(page, base, 'clean.ipynb')
-        run_cell(page, 0)
         yield page
-        assert not page.faults
     assert seals(home/'set') == before, 'a picture was touched'
 
 
@@ -62,7 +61,8 @@ def at(page):
     "The cleaner on its first page, nothing chosen."
     kernel(page, 'w.choices, w.page = {}, 0')
     at = cell(page, 0).locator('.ch')
-    wait(lambda: at.locator('.cc-card.changed, .cc-card.aside').count() == 0 and at.locator('.cc-card img:not([hidden])').count() == 12 and not table(page))
+    wait(lambda: at.locator('.cc-card.changed, .cc-card.aside').count() == 0 and not table(page))
+    wait(lambda: at.locator('.cc-card img:not([hidden])').count() == 12)
     return at
 
 
@@ -75,7 +75,8 @@ def table(page):
 
 def card(at, i): return at.locator('.cc-card').nth(i)
 def item(page, i): return json.loads(kernel(page, f"import json; print(json.dumps(w.data['items'][{i}]))"))
-def focused(page): return page.evaluate("() => document.activeElement.getAttribute('aria-label') || document.activeElement.className")
+def focused(page):
+    return page.evaluate("() => document.activeElement.getAttribute('aria-label') || document.activeElement.className")
 
 
 def test_relabelled_by_mouse(page, at):
@@ -83,24 +84,28 @@ def test_relabelled_by_mouse(page, at):
     other = next(label for label in LABELS if label != it['label'])
     card(at, 1).locator('select').select_option(other)
     wait(lambda: table(page) == {it['name']: (it['label'], other)})
-    assert other in card(at, 1).locator('.cc-mark').text_content() and f'now {other}' in card(at, 1).get_attribute('aria-label')
+    assert other in card(at, 1).locator('.cc-mark').text_content()
+    assert f'now {other}' in card(at, 1).get_attribute('aria-label')
     wait(lambda: 'Written to cleaning.csv' in at.get_by_role('status').text_content())
     out = run_cell(page, 1)
-    assert '1 relabelled and 0 set aside, as cleaning.csv says' in out.locator('.jp-OutputArea-output').first.text_content()
+    told = out.locator('.jp-OutputArea-output').first.text_content()
+    assert '1 relabelled and 0 set aside, as cleaning.csv says' in told
 
 
 def test_set_aside_by_mouse_and_taken_back(page, at):
     it, button = item(page, 2), card(at, 2).get_by_role('button')
     button.click()
     wait(lambda: table(page) == {it['name']: (it['label'], '')})
-    assert button.get_attribute('aria-pressed') == 'true' and card(at, 2).locator('.cc-mark').text_content() == '✕ set aside'
+    assert button.get_attribute('aria-pressed') == 'true'
+    assert card(at, 2).locator('.cc-mark').text_content() == '✕ set aside'
     button.click()
     wait(lambda: table(page) == {})
 
 
 def test_keys_move_set_aside_undo(page, at):
     card(at, 0).locator('.cc-picture').click()
-    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft'): page.keyboard.press(key)
+    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft'):
+        page.keyboard.press(key)
     assert focused(page).startswith(f'2 of 15: {item(page, 1)["name"]}')
     page.keyboard.press('ArrowDown')
     columns = at.evaluate("e => getComputedStyle(e.querySelector('.cc-grid')).gridTemplateColumns.split(' ').length")
@@ -114,7 +119,8 @@ def test_keys_move_set_aside_undo(page, at):
     wait(lambda: len(table(page)) == 2)
     page.keyboard.press('Enter')
     wait(lambda: two['name'] not in table(page))
-    for _ in range(2): page.keyboard.press('Control+z')
+    for _ in range(2):
+        page.keyboard.press('Control+z')
     wait(lambda: two['name'] in table(page) or len(table(page)) == 1)
     page.keyboard.press('Control+z')
     wait(lambda: table(page) == {})
@@ -142,13 +148,15 @@ def test_letters_spell_a_label_and_insert_no_cell(page, at):
     assert card(at, i).locator('.cc-hint').text_content() == ''
     page.keyboard.type('mxz')
     assert page.locator('.jp-Notebook .jp-Cell').count() == cells
-    assert page.evaluate("() => [...window.jupyterapp.shell.currentWidget.content.widgets].every(c => c.model.type === 'code')")
+    assert page.evaluate("() => [...window.jupyterapp.shell.currentWidget.content.widgets].every(c => c.model.type === "
+                         "'code')")
 
 
 def test_letters_in_the_list_of_labels_insert_no_cell(page, at):
     cells = page.locator('.jp-Notebook .jp-Cell').count()
     card(at, 3).locator('select').focus()
-    for key in 'abdd': page.keyboard.press(key)
+    for key in 'abdd':
+        page.keyboard.press(key)
     assert page.locator('.jp-Notebook .jp-Cell').count() == cells
 
 
@@ -181,7 +189,8 @@ def test_what_python_chooses_is_seen(page, at):
     wait(lambda: len(table(page)) == 1)
     assert at.get_by_role('button', name='undo').is_enabled()
     kernel(page, f"w.choose({it['row']}, None)")
-    wait(lambda: 'set aside' in card(at, 0).get_attribute('aria-label') and table(page) == {it['name']: (it['label'], '')})
+    wait(lambda: 'set aside' in card(at,
+                                     0).get_attribute('aria-label') and table(page) == {it['name']: (it['label'], '')})
     assert at.get_by_role('button', name='undo').is_disabled(), 'undo is for the choices made on the page'
 
 
@@ -215,7 +224,8 @@ def test_a_still_page_shows_pictures_and_says_that_it_keeps_nothing(browser, sta
     assert 'run the cell' in at.get_by_role('status').text_content() and at.locator('select:enabled').count() == 0
     assert at.locator('.cc-card.changed').count() == 1 and at.locator('.cc-card.aside').count() == 1
     card(at, 0).locator('.cc-picture').click()
-    for key in ('ArrowRight', 'Delete', 'p', 'End'): page.keyboard.press(key)
+    for key in ('ArrowRight', 'Delete', 'p', 'End'):
+        page.keyboard.press(key)
     assert focused(page).startswith('12 of 20') and at.locator('.cc-card.aside').count() == 1
     assert at.evaluate('e => e.scrollWidth <= e.clientWidth + 1') and not page.faults
 
@@ -224,4 +234,5 @@ def test_without_scripts_a_picture_and_its_words(browser, static):
     page = new_page(browser, java_script_enabled=False)
     page.goto(static)
     picture = page.locator('.ch-out img')
-    assert picture.bounding_box()['height'] > 150 and re.match(r'20 pictures to look at: .* 1 relabelled, 1 set aside', picture.get_attribute('alt'))
+    assert picture.bounding_box()['height'] > 150
+    assert re.match(r'20 pictures to look at: .* 1 relabelled, 1 set aside', picture.get_attribute('alt'))

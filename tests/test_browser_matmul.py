@@ -1,4 +1,5 @@
-"The picture of a matrix product in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
+"""The picture of a matrix product in real browsers: JupyterLab with its kernel, a page without one,
+a page without scripts."""
 import json
 import re
 
@@ -6,17 +7,33 @@ import pytest
 import torch
 
 from coursehelpers.widgets.products import see_product
-from tests.browser import cell, in_lab, kernel, module, need_browser, new_page, of, open_static, press, run_cell, static_page, stays_within, wait
+from tests.browser import (
+    cell,
+    in_lab,
+    kernel,
+    module,
+    need_browser,
+    new_page,
+    of,
+    open_static,
+    press,
+    run_cell,
+    static_page,
+    stays_within,
+    wait,
+)
 
 need_browser()
+pytestmark = pytest.mark.xdist_group('browser')
 
-CELLS = ['import json, torch\nfrom coursehelpers.widgets.products import see_product\nA, B = torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]])\nw = see_product(A, B)\nw',
+CELLS = ['import json, torch\nfrom coursehelpers.widgets.products import see_product\nA, B = torch.tensor([[2., 0, 1], '
+         '[1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]])\nw = see_product(A, B)\nw',
          'print(w.at, w.total)', 'e = see_product(torch.ones(2, 3), torch.ones(4, 2))\ne']
 
 
 @pytest.fixture(scope='module')
-def page(browser, tmp_path_factory):
-    with in_lab(browser, tmp_path_factory.mktemp('lab'), CELLS, (0, 2)) as page:
+def page(browser):
+    with in_lab(browser, 'products', CELLS, (0, 2)) as page:
         yield page
 
 
@@ -51,7 +68,8 @@ def test_step_and_back_by_button(page, seen):
     press(seen, 'step')
     assert words(seen) == 'Row 0 meets column 0: 2·4 + … = 8 so far' and result(seen) == ['8', '·', '·', '·']
     told(page, seen, 1)
-    for _ in range(3): press(seen, 'step')
+    for _ in range(3):
+        press(seen, 'step')
     told(page, seen, 4)
     assert of(page, 'w.cell') == [0, 1] and result(seen)[:2] == [str(int(of(page, '(A @ B)[0, 0].item()'))), '2']
     press(seen, 'back')
@@ -61,7 +79,8 @@ def test_step_and_back_by_button(page, seen):
 
 def test_keys_on_the_picture(page, seen):
     picture(seen).focus()
-    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowDown', 'ArrowUp'): page.keyboard.press(key)
+    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowDown', 'ArrowUp'):
+        page.keyboard.press(key)
     told(page, seen, 3)
     page.keyboard.press('End')
     told(page, seen, 12)
@@ -89,7 +108,8 @@ def test_scrub_by_mouse(page, seen):
 def test_scrub_by_keys(page, seen):
     at = scrub(seen)
     at.focus()
-    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft'): page.keyboard.press(key)
+    for key in ('ArrowRight', 'ArrowRight', 'ArrowLeft'):
+        page.keyboard.press(key)
     told(page, seen, 1)
     assert at.get_attribute('aria-valuetext') == '1 of 12'
     page.keyboard.press('End')
@@ -186,7 +206,8 @@ def test_shapes_by_their_boxes(page, seen):
 def test_shape_errors_are_visible_and_can_be_mended(page):
     at = cell(page, 2).locator('.ch')
     assert '(2, 3) @ (4, 2) does not fit' in words(at) and '1 number of the column is left over' in words(at)
-    assert at.locator('.cm-left').count() == 1 and at.locator('.cm-left').is_visible() and at.get_by_text('no a @ b').is_visible()
+    assert at.locator('.cm-left').count() == 1 and at.locator('.cm-left').is_visible()
+    assert at.get_by_text('no a @ b').is_visible()
     assert at.get_by_role('button', name='step').is_disabled() and scrub(at).is_disabled()
     b = at.locator('.cm-left').bounding_box()
     row = at.locator('.cm-hit').nth(6 + 3 * 2).bounding_box()
@@ -211,7 +232,8 @@ def test_python_moves_it(page, seen):
 
 
 def test_a_cell_prints_what_was_stepped(page, seen):
-    for _ in range(2): press(seen, 'step')
+    for _ in range(2):
+        press(seen, 'step')
     told(page, seen, 2)
     out = run_cell(page, 1)
     assert out.locator('.jp-OutputArea-output').text_content().split() == ['2', '8.0']
@@ -220,9 +242,11 @@ def test_a_cell_prints_what_was_stepped(page, seen):
 def test_letters_stay_in_the_picture(page, seen):
     cells = page.locator('.jp-Notebook .jp-Cell')
     count = cells.count()
-    for target in (picture(seen), scrub(seen), box(seen, 'rows of a'), seen.get_by_role('button', name='step'), seen.get_by_role('combobox', name='speed')):
+    for target in (picture(seen), scrub(seen), box(seen, 'rows of a'), seen.get_by_role('button', name='step'),
+                   seen.get_by_role('combobox', name='speed')):
         target.focus()
-        for key in 'abdmxzd': page.keyboard.press(key)
+        for key in 'abdmxzd':
+            page.keyboard.press(key)
     assert cells.count() == count
 
 
@@ -234,11 +258,14 @@ def test_page_says_what_python_says(plain):  # noqa: F811
         a, b = torch.randint(-99, 100, (n, k)) / 2, torch.randint(-99, 100, (k, m)).float()
         w = see_product(a, b)
         rounds = sorted({*torch.randint(0, w.steps + 1, (12,)).tolist(), 0, w.steps})
-        got = module(plain, w, f'(([a, b]) => {json.dumps(rounds)}.map(at => [m.tell(a, b, at), m.sofar(a, b, at)]))({json.dumps([a.tolist(), b.tolist()])})')
+        got = module(plain, w,
+                     f'(([a, b]) => {json.dumps(rounds)}.map(at => [m.tell(a, b, at), m.sofar(a, b, '
+                     f'at)]))({json.dumps([a.tolist(), b.tolist()])})')
         for at, (said, sums) in zip(rounds, got):
             w.at = at
             assert said == w.words
-            assert torch.equal(torch.tensor([[float('nan') if v is None else v for v in row] for row in sums], dtype=torch.float64).nan_to_num(1e9), w.product.nan_to_num(1e9))
+            assert torch.equal(torch.tensor([[float('nan') if v is None else v for v in row] for row in sums],
+                                            dtype=torch.float64).nan_to_num(1e9), w.product.nan_to_num(1e9))
     for shapes in (((2, 3), (4, 2)), ((1, 5), (3, 1)), ((1, 1), (2, 1))):
         w = see_product(*map(torch.ones, shapes))
         assert module(plain, w, f'm.tell({json.dumps(w.a.tolist())}, {json.dumps(w.b.tolist())}, 0)') == w.words
@@ -248,7 +275,8 @@ def test_page_says_what_python_says(plain):  # noqa: F811
 
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
-    "A page made by nbconvert from a notebook with stored outputs: one picture twice, and one of shapes that do not fit."
+    """A page made by nbconvert from a notebook with stored outputs:
+    one picture twice, and one of shapes that do not fit."""
     w = see_product(torch.tensor([[2., 0, 1], [1, 3, 5]]), torch.tensor([[4., 1], [2, 6], [3, 2]]), at=2)
     return static_page(tmp_path_factory.mktemp('static'), w, w, see_product(torch.ones(8, 8), torch.ones(5, 8)))
 
@@ -258,7 +286,8 @@ def test_static_page_is_alive(browser, static):
     first, twin, misfit = (page.locator('.ch').nth(i) for i in range(3))
     was = words(twin)
     press(first, 'step')
-    assert words(first) == 'Row 0 meets column 0: 2·4 + 0·2 + 1·3 = 11. Done.' and words(twin) == was, 'two pictures on a page do not touch each other'
+    assert words(first) == 'Row 0 meets column 0: 2·4 + 0·2 + 1·3 = 11. Done.'
+    assert words(twin) == was, 'two pictures on a page do not touch each other'
     scrub(twin).press('End')
     assert 'All done' in words(twin)
     assert '3 numbers of the row are left over' in words(misfit) and misfit.locator('.cm-left').count() == 3

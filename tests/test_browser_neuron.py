@@ -4,11 +4,25 @@ import pytest
 
 from coursehelpers.celsius import scale, thermometer, too_hot
 from coursehelpers.widgets.neuron import one_neuron, passes
-from tests.browser import cell, in_lab, kernel, need_browser, new_page, of, open_static, press, static_page, stays_within, wait
+from tests.browser import (
+    cell,
+    in_lab,
+    kernel,
+    need_browser,
+    new_page,
+    of,
+    open_static,
+    press,
+    static_page,
+    stays_within,
+    wait,
+)
 
 need_browser()
+pytestmark = pytest.mark.xdist_group('browser')
 
-CELLS = ['import json, torch\nfrom coursehelpers.celsius import *\nfrom coursehelpers.curves import mse\nfrom coursehelpers.widgets.neuron import one_neuron\nc, f = thermometer()\n'
+CELLS = ['import json, torch\nfrom coursehelpers.celsius import *\nfrom coursehelpers.curves import mse\nfrom '
+         'coursehelpers.widgets.neuron import one_neuron\nc, f = thermometer()\n'
          'n = one_neuron(c, f, w=1, lr=0.0001, at=5, w_range=(-1, 4))\nn',
          't, y = too_hot()\ns = one_neuron(scale(t), y, w=1, lr=1, squash=True)\ns']
 ORACLE = '''def oracle(n, squash=False):
@@ -20,8 +34,8 @@ ORACLE = '''def oracle(n, squash=False):
 
 
 @pytest.fixture(scope='module')
-def page(browser, tmp_path_factory):
-    with in_lab(browser, tmp_path_factory.mktemp('lab'), CELLS, range(len(CELLS))) as page:
+def page(browser):
+    with in_lab(browser, 'neuron', CELLS, range(len(CELLS))) as page:
         kernel(page, ORACLE)
         yield page
 
@@ -97,7 +111,8 @@ def test_a_saturated_neuron_hardly_feels_its_loss(page, curve):
     kernel(page, 's.at = 0; s.b = 10.')
     pass_through(page, curve, 's')
     p = of(page, 's.values')
-    assert p['loss'] > .999 and {'dpred = 2.000', f'db = {p["db"]:.3g}'} <= set(wires(curve)) and 'e' not in f'{p["db"]:.3g}'
+    assert p['loss'] > .999 and {'dpred = 2.000', f'db = {p["db"]:.3g}'} <= set(wires(curve))
+    assert 'e' not in f'{p["db"]:.3g}'
     assert not [t for t in wires(curve) if '-' in t], 'a minus sign is a minus sign'
 
 
@@ -114,7 +129,8 @@ def test_the_wrong_order_is_told(page, line):
 def test_ten_steps_are_walk_down_s(page, line):
     press(line, '10 steps on all')
     wait(lambda: of(page, 'n.steps') == 10)
-    assert of(page, '[n.w, n.b]') == pytest.approx(of(page, 'walk_down(c, f, 0.0001, 10, 1., 0.)[-1].tolist()'), rel=1e-9)
+    assert of(page,
+              '[n.w, n.b]') == pytest.approx(of(page, 'walk_down(c, f, 0.0001, 10, 1., 0.)[-1].tolist()'), rel=1e-9)
     assert len(of(page, 'n.history')) == 11 and 'mean loss' in said(line)
 
 
@@ -123,7 +139,8 @@ def test_too_large_a_rate_is_told_and_nothing_breaks(page, line):
     number(line, 'learning rate').press('Enter')
     press(line, '10 steps on all')
     assert 'exploded' in said(line) or 'too large' in said(line)
-    for _ in range(3): press(line, '10 steps on all')
+    for _ in range(3):
+        press(line, '10 steps on all')
     wait(lambda: 'exploded' in said(line))
     assert all(abs(v) < 1e13 for v in of(page, '[n.w, n.b]'))
     press(line, 'reset')
@@ -141,7 +158,8 @@ def test_slider_by_mouse_and_keys(page, line):
     page.mouse.up()
     wait(lambda: 1.8 <= of(page, 'n.w') <= 2.2)
     was = of(page, 'n.b')
-    for _ in range(3): slider(line, 'b').press('ArrowRight')
+    for _ in range(3):
+        slider(line, 'b').press('ArrowRight')
     wait(lambda: of(page, 'n.b') > was)
     assert of(page, 'n.history[-1]') == pytest.approx(of(page, 'n.loss'), rel=1e-9)
 
@@ -194,9 +212,11 @@ def test_bad_numbers_are_refused(page, line, typed):
 def test_letters_stay_in_the_picture(page, line):
     cells = page.locator('.jp-Notebook .jp-Cell')
     count = cells.count()
-    for target in (slider(line, 'w'), number(line, 'b, exact value'), line.locator('select'), line.get_by_role('button', name='1 forward')):
+    for target in (slider(line, 'w'), number(line, 'b, exact value'), line.locator('select'),
+                   line.get_by_role('button', name='1 forward')):
         target.focus()
-        for key in 'abdmxzdd': page.keyboard.press(key)
+        for key in 'abdmxzdd':
+            page.keyboard.press(key)
     assert cells.count() == count
 
 
@@ -205,8 +225,12 @@ def test_letters_stay_in_the_picture(page, line):
 def test_page_s_arithmetic(browser):
     page = new_page(browser)
     page.goto('about:blank')
-    call = '''async ([text, rows]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"}))); return rows.map(r => m.passes(...r)) }'''
-    rows = [[x, y, w, b, squash] for x, y, w, b in ((37, .3, .1, -2.5), (-40, 1, .02, 3), (0, 0, 5, -1), (100, 1, -.03, .2)) for squash in (False, True)]
+    call = '''async ([text, rows]) => {
+        const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"})))
+        return rows.map(r => m.passes(...r))
+    }'''
+    rows = [[x, y, w, b, squash] for x, y, w,
+            b in ((37, .3, .1, -2.5), (-40, 1, .02, 3), (0, 0, 5, -1), (100, 1, -.03, .2)) for squash in (False, True)]
     for row, got in zip(rows, page.evaluate(call, [one_neuron([0, 1], [0, 1])._esm, rows]), strict=True):
         assert got == pytest.approx(passes(*row), rel=1e-12, abs=1e-14)
     assert not page.faults
@@ -225,7 +249,8 @@ def static(tmp_path_factory):
 def test_static_page_is_alive(browser, static):
     page = open_static(browser, static, 3)
     first, twin, third = (page.locator('.ch').nth(i) for i in range(3))
-    for name in ('1 forward', '2 backward', '3 step'): press(first, name)
+    for name in ('1 forward', '2 backward', '3 step'):
+        press(first, name)
     assert 'Step: w 1.000' in said(first) and said(twin) == '', 'two pictures on a page do not touch each other'
     press(third, '1 forward')
     assert 'squashed' in said(third)
@@ -237,7 +262,9 @@ def test_without_scripts_the_png_and_its_words(browser, static):
     page.goto(static)
     pictures = page.locator('.ch-out img')
     assert pictures.count() == 3 and page.locator('.ch').count() == 0
-    for i in range(3): assert pictures.nth(i).bounding_box()['height'] > 100 and 'Backward: dpred' in pictures.nth(i).get_attribute('alt')
+    for i in range(3):
+        assert pictures.nth(i).bounding_box()['height'] > 100
+        assert 'Backward: dpred' in pictures.nth(i).get_attribute('alt')
 
 
 @pytest.mark.parametrize('width', [360, 700])
@@ -257,8 +284,10 @@ def test_no_motion_where_none_is_wanted(browser, static):
 def test_words_for_those_who_do_not_see(browser, static):
     page = open_static(browser, static, 3)
     at = page.locator('.ch').first
-    for name in ('1 forward', '2 backward'): press(at, name)
+    for name in ('1 forward', '2 backward'):
+        press(at, name)
     labels = [svg.get_attribute('aria-label') for svg in at.locator('svg').all()]
-    assert len(labels) == 3 and 'dw −4507' in labels[0] and 'example 6 is marked' in labels[1] and 'Mean loss' in labels[2]
+    assert len(labels) == 3 and 'dw −4507' in labels[0] and 'example 6 is marked' in labels[1]
+    assert 'Mean loss' in labels[2]
     assert at.get_by_role('status').get_attribute('aria-live') == 'polite'
     assert at.get_by_role('button', name='3 step').get_attribute('aria-current') == 'step'

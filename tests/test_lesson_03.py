@@ -1,4 +1,5 @@
-"Lesson 03 as a learner meets it: the sliders' callbacks at their ends, and the clean notebook worked through in a real JupyterLab."
+"""Lesson 03 as a learner meets it: the sliders' callbacks at their ends,
+and the clean notebook worked through in a real JupyterLab."""
 import json
 import shutil
 from pathlib import Path
@@ -29,7 +30,8 @@ def plots():
 @pytest.mark.parametrize('value', [-5., 1.5, 5.])
 def test_slider_callbacks_at_minimum_default_and_maximum(plots, value, capsys):
     "No runner sees an exception inside an interact callback, so they are called as plain functions."
-    for plot in plots: plot(a=value, b=value, c=value)
+    for plot in plots:
+        plot(a=value, b=value, c=value)
     assert 'loss' in capsys.readouterr().out
 
 
@@ -40,30 +42,39 @@ def status(page, i):
 
 def put(page, i, text):
     "Replace the source of cell i, as pasting would."
-    page.evaluate('([i, text]) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(text)', [i, text])
+    page.evaluate('([i, text]) => '
+                  'window.jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(text)',
+                  [i, text])
 
 
-def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path, monkeypatch):
-    "Every exercise: untouched says not attempted, a wrong answer not yet, the solution correct; and every cell of the lesson runs."
+@pytest.mark.xdist_group('browser')
+def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path):
+    """Every exercise: untouched says not attempted, a wrong answer not yet, the solution correct;
+    and every cell of the lesson runs."""
     browser.need_browser()
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROGRESS', str(tmp_path/'progress.json'))
-    shutil.copy(ROOT/'settings.ini', tmp_path)
-    shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', tmp_path)
-    cells = read_nb(tmp_path/'03_quadratic.ipynb')['cells']
+    base, folder = browser.shared_lab()
+    home, progress = folder/'lesson_03', tmp_path/'progress.json'
+    home.mkdir()
+    settings = (ROOT/'settings.ini').read_text()
+    assert '~/.coursehelpers/progress.json' in settings
+    (home/'settings.ini').write_text(settings.replace('~/.coursehelpers/progress.json', str(progress)))
+    shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', home)
+    cells = read_nb(home/'03_quadratic.ipynb')['cells']
     solutions = json.loads((ROOT/'coursehelpers/exercises.json').read_text())
-    with browser.lab(tmp_path) as base, browser.chromium() as chromium:
+    with browser.chromium() as chromium:
         page = browser.new_page(chromium)
-        browser.open_notebook(page, base, '03_quadratic.ipynb')
+        browser.open_notebook(page, base, 'lesson_03/03_quadratic.ipynb')
         checked = work_through(page, cells, solutions)
         assert checked == [n for n, e in solutions.items() if e['lesson'] == '03'] and len(checked) >= 5
         assert not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count()
         assert not page.faults
-    progress = json.loads((tmp_path/'progress.json').read_text())['exercises']
-    assert {progress[n]['status'] for n in checked} == {'correct'}
+    found = json.loads(progress.read_text())['exercises']
+    assert {found[n]['status'] for n in checked} == {'correct'}
 
 
 def work_through(page, cells, solutions):
-    "Run each code cell in order; where a check follows, try it untouched, wrong and right. Gives the exercises checked."
+    """Run each code cell in order; where a check follows, try it untouched, wrong and right.
+    Gives the exercises checked."""
     done = []
     for i, c in enumerate(cells):
         if c['cell_type'] != 'code': continue
@@ -71,7 +82,8 @@ def work_through(page, cells, solutions):
         if not c['source'].startswith('check('): continue
         name = c['source'].removeprefix('check(').rstrip(')')
         assert status(page, i).endswith('not attempted'), name
-        for answer, expected in ((cells[i-1]['source'].replace('...', 'return 3'), 'not yet'), (solutions[name]['solution'], 'correct')):
+        for answer, expected in ((cells[i-1]['source'].replace('...', 'return 3'), 'not yet'),
+                                 (solutions[name]['solution'], 'correct')):
             put(page, i - 1, answer)
             browser.run_cell(page, i - 1)
             browser.run_cell(page, i)

@@ -10,7 +10,17 @@ import torch
 from PIL import Image
 
 from coursehelpers import matmul
-from coursehelpers.matmul import broadcast_rule, broadcast_shape, matmul_cells, matmul_grads, matmul_lists, matmul_loops, matmul_rows, product_shape, steps
+from coursehelpers.matmul import (
+    broadcast_rule,
+    broadcast_shape,
+    matmul_cells,
+    matmul_grads,
+    matmul_lists,
+    matmul_loops,
+    matmul_rows,
+    product_shape,
+    steps,
+)
 from coursehelpers.widgets import products
 from coursehelpers.widgets.products import see_product
 
@@ -39,7 +49,8 @@ def test_each_form_is_the_product(form):
 def test_lists_and_single_numbers_are_the_product():
     for n, k, m in MATRICES:
         a, b = pair(n, k, m)
-        assert torch.allclose(torch.tensor(matmul_lists(a.tolist(), b.tolist()), dtype=torch.float64), a @ b, rtol=0, atol=1e-10)
+        assert torch.allclose(torch.tensor(matmul_lists(a.tolist(), b.tolist()), dtype=torch.float64), a @ b, rtol=0,
+                              atol=1e-10)
         assert torch.allclose(matmul.row_by_column(a, b, n - 1, m - 1), (a @ b)[-1, -1], rtol=0, atol=1e-10)
 
 
@@ -48,16 +59,22 @@ def test_gradients_are_autograd_s():
         a, b = (t.requires_grad_() for t in pair(n, k, m))
         dc = torch.randn(n, m, dtype=torch.float64)
         (a @ b * dc).sum().backward()
-        for ours, theirs in zip(matmul_grads(a.detach(), b.detach(), dc), (a.grad, b.grad), strict=True): assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
+        for ours, theirs in zip(matmul_grads(a.detach(), b.detach(), dc), (a.grad, b.grad), strict=True):
+            assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_product_shape_is_torch_s_for_every_small_pair():
     for a, b in product(product((1, 2, 3), repeat=2), repeat=2):
-        if a[1] == b[0]: assert product_shape(a, b) == (torch.ones(a) @ torch.ones(b)).shape
+        if a[1] == b[0]:
+            assert product_shape(a, b) == (torch.ones(a) @ torch.ones(b)).shape
         else:
-            with pytest.raises(ValueError, match=re.escape(f'{a} @ {b}: a row of the first has {a[1]}, a column of the second {b[0]}')): product_shape(a, b)
+            with pytest.raises(ValueError,
+                               match=re.escape(f'{a} @ {b}: a row of the first has {a[1]}, a column of the second '
+                                               f'{b[0]}')):
+                product_shape(a, b)
     for a, b in (((3,), (3, 2)), ((2, 3), (3,)), ((2, 2, 3), (3, 4)), ((), ())):
-        with pytest.raises(ValueError, match='two axes each'): product_shape(a, b)
+        with pytest.raises(ValueError, match='two axes each'):
+            product_shape(a, b)
     assert product_shape(torch.ones(2, 3).shape, torch.ones(3, 4).shape) == (2, 4)
 
 
@@ -68,35 +85,43 @@ def test_steps_are_every_multiplication_once():
         assert [(s.i, s.j, s.k) for s in found] == list(product(range(n), range(m), range(k)))
         assert all(s.a == a[s.i, s.k] and s.b == b[s.k, s.j] for s in found)
         assert all(abs(s.total - (a[s.i, :s.k + 1] @ b[:s.k + 1, s.j]).item()) < 1e-10 for s in found)
-    with pytest.raises(ValueError, match='must be equal'): list(steps(torch.ones(2, 3), torch.ones(4, 2)))
+    with pytest.raises(ValueError, match='must be equal'):
+        list(steps(torch.ones(2, 3), torch.ones(4, 2)))
 
 
 def verdict(*shapes):
     "The shape by torch, or None where it refuses."
-    try: return tuple(torch.broadcast_shapes(*shapes))
+    try:
+        return tuple(torch.broadcast_shapes(*shapes))
     except RuntimeError: return None
 
 
 def test_broadcasting_is_torch_s_for_every_small_pair():
     for a, b in product(SMALL, repeat=2):
         if verdict(a, b) is None:
-            with pytest.raises(ValueError, match='do not broadcast: axis -'): broadcast_shape(a, b)
+            with pytest.raises(ValueError, match='do not broadcast: axis -'):
+                broadcast_shape(a, b)
         else: assert broadcast_shape(a, b) == verdict(a, b), (a, b)
 
 
 def test_broadcasting_of_three_shapes():
     some = SMALL[::3]
     for shapes in product(some, repeat=3):
-        try: got = broadcast_shape(*shapes)
+        try:
+            got = broadcast_shape(*shapes)
         except ValueError: got = None
         assert got == verdict(*shapes), shapes
 
 
 def test_the_verdict_of_each_axis():
     axes = broadcast_rule((4, 1, 3, 2), (3, 3, 5))
-    assert [axis.verdicts for axis in axes] == [('same', 'added'), ('stretched', 'same'), ('same', 'same'), ('clash', 'clash')]
+    assert [axis.verdicts for axis in axes] == [('same', 'added'),
+                                                ('stretched', 'same'),
+                                                ('same', 'same'),
+                                                ('clash', 'clash')]
     assert [axis.result for axis in axes] == [4, 3, 3, None]
-    with pytest.raises(ValueError, match=re.escape('axis -1 has 2 and 5')): broadcast_shape((4, 1, 3, 2), (3, 3, 5))
+    with pytest.raises(ValueError, match=re.escape('axis -1 has 2 and 5')):
+        broadcast_shape((4, 1, 3, 2), (3, 3, 5))
 
 
 @pytest.mark.parametrize('a, b', [((3, 1), (1, 4)), ((), (2,)), ((2, 3, 1), (3, 2)), ((3, 4), (3,)), ((6, 6, 6), (1,))])
@@ -106,18 +131,25 @@ def test_picture_of_broadcasting(monkeypatch, a, b):
     products.show_broadcast(a, b)
     (fig, alt), = shown
     got = verdict(a, b)
-    assert (str(got) in alt) if got is not None else ('clash and give no result' in alt and 'clash!' in fig.axes[2].texts[0].get_text())
+    if got is None: assert 'clash and give no result' in alt and 'clash!' in fig.axes[2].texts[0].get_text()
+    else: assert str(got) in alt
     cells = [[p for p in ax.patches if p.get_facecolor()[:3] != (1, 1, 1)] for ax in fig.axes]
     if got is not None: assert [len(c) for c in cells] == [torch.Size(got).numel()] * 3
-    for drawn, shape in zip(cells, (a, b)): assert sum(p.get_linestyle() == 'solid' for p in drawn) == torch.Size(shape).numel(), 'solid cells are those that are there'
+    for drawn, shape in zip(cells, (a, b)):
+        solid = sum(p.get_linestyle() == 'solid' for p in drawn)
+        assert solid == torch.Size(shape).numel(), 'solid cells are those that are there'
     if got is not None:
-        number = lambda shape: torch.arange(torch.Size(shape).numel()).view(shape).expand(got).flatten().tolist() # which cell is repeated, by torch
-        assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [[*map(str, number(a))], [*map(str, number(b))], [f'{p}·{q}' for p, q in zip(number(a), number(b))]]
+        def number(shape): # which cell is repeated, by torch
+            return torch.arange(torch.Size(shape).numel()).view(shape).expand(got).flatten().tolist()
+        assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [[*map(str, number(a))], [*map(str, number(b))],
+                                                                         [f'{p}·{q}' for p,
+                                                                          q in zip(number(a), number(b))]]
 
 
 @pytest.mark.parametrize('a, b', [((7, 1), (1,)), ((1, 1, 1, 1), (2,)), ((0, 2), (2,))])
 def test_picture_of_broadcasting_refuses_what_it_cannot_draw(a, b):
-    with pytest.raises(ValueError, match='at most 3 axes'): products.show_broadcast(a, b)
+    with pytest.raises(ValueError, match='at most 3 axes'):
+        products.show_broadcast(a, b)
 
 
 def test_the_clock_takes_the_shortest(monkeypatch):
@@ -133,7 +165,8 @@ def test_every_step_of_every_small_shape():
     for n, k, m in product((1, 2, 3, 8), repeat=3):
         a, b = torch.randint(-9, 10, (n, k)), torch.randint(-9, 10, (k, m))
         w = see_product(a, b)
-        assert w.steps == n*k*m and w.cell is None and w.total == 0 and w.product.isnan().all() and 'none done yet' in w.words
+        assert w.steps == n*k*m and w.cell is None and w.total == 0 and w.product.isnan().all()
+        assert 'none done yet' in w.words
         found = list(steps(a.double(), b.double()))
         for at in sorted({1, k, min(k + 1, n*k*m), n*k*m // 2 or 1, n*k*m}):
             w.at = at
@@ -149,32 +182,48 @@ def test_shapes_that_do_not_fit_are_shown():
         if k == k2: continue
         w = see_product(torch.ones(n, k), torch.ones(k2, m))
         assert not w.fits and w.steps == 0 and w.cell is None and w.product.isnan().all()
-        assert f'({n}, {k}) @ ({k2}, {m}) does not fit' in w.words and f'{abs(k - k2)} number' in w.words and ('of the row' in w.words) == (k > k2)
+        assert f'({n}, {k}) @ ({k2}, {m}) does not fit' in w.words
+        assert f'{abs(k - k2)} number' in w.words and ('of the row' in w.words) == (k > k2)
         assert w.picture() and w.words in w.alt()
 
 
 @pytest.mark.parametrize('bad, says', [
-    ([1., 2.], 'v[None]'), (torch.ones(2, 2, 2), '(2, 2, 2)'), (torch.ones(9, 1), '1 to 8'), (torch.ones(2, 0), '1 to 8'), ([[1., 2.], [3.]], 'matrix of numbers'), ('ab', 'matrix of numbers'),
-    (None, 'matrix of numbers'), ([[float('nan')]], 'finite'), ([[float('inf')]], 'finite'), ([[1e9]], 'finite'), ([[1j]], 'real'), (3., '1 to 8')])
+    ([1., 2.], 'v[None]'),
+    (torch.ones(2, 2, 2), '(2, 2, 2)'),
+    (torch.ones(9, 1), '1 to 8'),
+    (torch.ones(2, 0), '1 to 8'),
+    ([[1., 2.], [3.]], 'matrix of numbers'),
+    ('ab', 'matrix of numbers'),
+    (None, 'matrix of numbers'),
+    ([[float('nan')]], 'finite'),
+    ([[float('inf')]], 'finite'),
+    ([[1e9]], 'finite'),
+    ([[1j]], 'real'),
+    (3., '1 to 8')])
 def test_bad_matrices_are_told(bad, says):
     for args, name in (((bad, torch.ones(2, 2)), 'a '), ((torch.ones(2, 2), bad), 'b ')):
-        with pytest.raises(ValueError, match=re.escape(says)) as e: see_product(*args)
+        with pytest.raises(ValueError, match=re.escape(says)) as e:
+            see_product(*args)
         assert str(e.value).startswith(name)
     w = see_product([[1.]], [[1.]])
-    with pytest.raises(Exception, match=re.escape(says)): w.a = bad
+    with pytest.raises(Exception, match=re.escape(says)):
+        w.a = bad
     assert w.a.tolist() == [[1]]
 
 
 @pytest.mark.parametrize('at', [-1, 13])
 def test_steps_beyond_the_last_are_refused(at):
     a, b = torch.ones(2, 3), torch.ones(3, 2)
-    with pytest.raises(ValueError, match='0 to 12'): see_product(a, b, at=at)
+    with pytest.raises(ValueError, match='0 to 12'):
+        see_product(a, b, at=at)
     w = see_product(a, b)
-    with pytest.raises(Exception, match='0 to 12'): w.at = at
+    with pytest.raises(Exception, match='0 to 12'):
+        w.at = at
 
 
 def test_any_numbers_will_do():
-    for a in ([[1, 2]], torch.tensor([[1, 2]]), torch.tensor([[1., 2]], requires_grad=True), torch.tensor([[1, 2]], dtype=torch.bfloat16), torch.tensor([[True, False]]), ((1, 2),)):
+    for a in ([[1, 2]], torch.tensor([[1, 2]]), torch.tensor([[1., 2]], requires_grad=True),
+              torch.tensor([[1, 2]], dtype=torch.bfloat16), torch.tensor([[True, False]]), ((1, 2),)):
         assert see_product(a, torch.ones(2, 1)).a.shape == (1, 2)
 
 
@@ -196,7 +245,8 @@ def test_what_the_page_sends_is_kept_as_sent():
 
 
 def test_one_output_three_forms():
-    for w in (see_product(torch.ones(8, 8) * 7, torch.ones(8, 8) * -99.5, at=300), see_product(torch.ones(2, 3), torch.ones(4, 2))):
+    for w in (see_product(torch.ones(8, 8) * 7, torch.ones(8, 8) * -99.5, at=300),
+              see_product(torch.ones(2, 3), torch.ones(4, 2))):
         data, meta = w._repr_mimebundle_()
         assert {'application/vnd.jupyter.widget-view+json', 'text/html', 'image/png', 'text/plain'} <= data.keys()
         assert meta['image/png']['alt'] == w.alt() == data['text/plain']

@@ -43,11 +43,14 @@ def test_both_passes_are_autograd_s(squash, seed):
     x, y, w, b = draw(-100, 100), draw(0, 1), draw(-.1, .1), draw(-2, 2)
     p = passes(x, y, w, b, squash)
     loss, grads = by_autograd(lambda w, b: ((torch.sigmoid(x*w + b) if squash else x*w + b) - y)**2, w, b)
-    assert p['loss'] == pytest.approx(loss, rel=1e-12) and [p['dw'], p['db']] == pytest.approx(grads, rel=1e-10, abs=1e-10)
+    assert p['loss'] == pytest.approx(loss, rel=1e-12)
+    assert [p['dw'], p['db']] == pytest.approx(grads, rel=1e-10, abs=1e-10)
 
 
-@pytest.mark.parametrize('hand, model, data', [(grad_by_hand, neuron, thermometer), (grad_through_sigmoid, lambda *a: sigmoid(neuron(*a)), too_hot),
-                                               (grad_through_sigmoid, lambda *a: sigmoid(neuron(*a)), comfortable)])
+@pytest.mark.parametrize('hand, model, data',
+                         [(grad_by_hand, neuron, thermometer),
+                          (grad_through_sigmoid, lambda *a: sigmoid(neuron(*a)), too_hot),
+                          (grad_through_sigmoid, lambda *a: sigmoid(neuron(*a)), comfortable)])
 def test_gradients_by_hand_are_autograd_s(hand, model, data):
     for seed in range(5):
         x, y = data(seed)
@@ -87,30 +90,52 @@ def test_unscaling_keeps_the_predictions():
 
 def test_traits_keep_the_book():
     n = one_neuron(C, F, w=1, lr=1e-4, at=5)
-    assert n.at == 5 and n.steps == 0 and n.phase == 'start' and n.history == [pytest.approx(mse(neuron(C, 1, 0), F).item())]
+    assert n.at == 5 and n.steps == 0 and n.phase == 'start'
+    assert n.history == [pytest.approx(mse(neuron(C, 1, 0), F).item())]
     n.w = 1.8
     n.b = 32
     assert n.loss == n.history[-1] == pytest.approx(mse(neuron(C, 1.8, 32), F).item()) and len(n.history) == 3
     n.at = 2
     _, grads = by_autograd(lambda w, b: (neuron(C[2], w, b) - F[2])**2, 1.8, 32)
-    assert [n.grads['dw'], n.grads['db']] == pytest.approx(grads, abs=1e-10) and len(n.history) == 3, 'another example is no move'
+    assert [n.grads['dw'], n.grads['db']] == pytest.approx(grads, abs=1e-10)
+    assert len(n.history) == 3, 'another example is no move'
     assert n.example == (C[2].item(), F[2].item()) and n.values['dw'] == n.grads['dw']
 
 
 @pytest.mark.parametrize('wrong, says', [
-    (dict(x=[1.], y=[1.]), '2 to 200'), (dict(x=range(201), y=range(201)), '2 to 200'), (dict(x=[1., 2.], y=[1.]), 'same length'), (dict(x=[[1., 2.]], y=[[1., 2.]]), 'same length'),
-    (dict(y=[1., float('nan'), 2.]), 'finite'), (dict(squash=True), 'between 0 and 1'), (dict(w=float('inf')), 'w must be'), (dict(b=float('nan')), 'b must be'),
-    (dict(lr=0), 'above 0'), (dict(lr=-1), 'above 0'), (dict(at=3), '0 to 2'), (dict(at=-1), '0 to 2'), (dict(at=1.5), '0 to 2'), (dict(w_range=(1, 1)), 'lower one first'),
+    (dict(x=[1.], y=[1.]), '2 to 200'),
+    (dict(x=range(201), y=range(201)), '2 to 200'),
+    (dict(x=[1., 2.], y=[1.]), 'same length'),
+    (dict(x=[[1., 2.]], y=[[1., 2.]]), 'same length'),
+    (dict(y=[1., float('nan'), 2.]), 'finite'),
+    (dict(squash=True), 'between 0 and 1'),
+    (dict(w=float('inf')), 'w must be'),
+    (dict(b=float('nan')), 'b must be'),
+    (dict(lr=0), 'above 0'),
+    (dict(lr=-1), 'above 0'),
+    (dict(at=3), '0 to 2'),
+    (dict(at=-1), '0 to 2'),
+    (dict(at=1.5), '0 to 2'),
+    (dict(w_range=(1, 1)), 'lower one first'),
     (dict(b_range=(float('nan'), 1)), 'b_range')])
 def test_bad_input_says_what_to_do(wrong, says):
-    with pytest.raises(ValueError, match=re.escape(says)): one_neuron(**{'x': [0., 10., 37.], 'y': [32., 50., 98.6], **wrong})
+    with pytest.raises(ValueError, match=re.escape(says)):
+        one_neuron(**{'x': [0., 10., 37.], 'y': [32., 50., 98.6], **wrong})
 
 
-@pytest.mark.parametrize('name, bad', [('w', float('nan')), ('b', float('inf')), ('lr', 0), ('at', 8), ('at', -1), ('phase', 'sideways'), ('w', 'two')])
+@pytest.mark.parametrize('name, bad',
+                         [('w', float('nan')),
+                          ('b', float('inf')),
+                          ('lr', 0),
+                          ('at', 8),
+                          ('at', -1),
+                          ('phase', 'sideways'),
+                          ('w', 'two')])
 def test_bad_moves_are_refused(name, bad):
     n = one_neuron(C, F, w=1, lr=1e-4)
     before = n.state()
-    with pytest.raises((ValueError, TraitError)): setattr(n, name, bad)
+    with pytest.raises((ValueError, TraitError)):
+        setattr(n, name, bad)
     assert n.state() == before
 
 
@@ -122,7 +147,9 @@ def test_what_the_page_sends_is_kept_as_sent():
     assert not [m for m in sent if m.get('method') == 'update'], 'Python must not answer a move of the page with a move'
 
 
-@pytest.mark.parametrize('make', [lambda: one_neuron(C, F, w=1, at=5, xname='°C', yname='</script><b>'), lambda: one_neuron(scale(too_hot()[0]), too_hot()[1], squash=True)])
+@pytest.mark.parametrize('make',
+                         [lambda: one_neuron(C, F, w=1, at=5, xname='°C', yname='</script><b>'),
+                          lambda: one_neuron(scale(too_hot()[0]), too_hot()[1], squash=True)])
 def test_one_output_three_forms(make):
     data, meta = make()._repr_mimebundle_()
     assert {'application/vnd.jupyter.widget-view+json', 'text/html', 'image/png', 'text/plain'} <= data.keys()
@@ -130,4 +157,5 @@ def test_one_output_three_forms(make):
     assert len(data['text/html']) <= 40_000 and data['text/html'].count('</script>') == 1
     picture = Image.open(io.BytesIO(base64.b64decode(data['image/png'])))
     assert picture.format == 'PNG' and min(picture.size) > 120
-    assert data['image/png'] in data['text/html'] and json.dumps(data) and make()._repr_mimebundle_()[0]['text/html'] == data['text/html']
+    assert data['image/png'] in data['text/html'] and json.dumps(data)
+    assert make()._repr_mimebundle_()[0]['text/html'] == data['text/html']

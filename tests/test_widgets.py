@@ -20,7 +20,9 @@ def points(): return noisy(mk_quad(3., 2., 1.))
 
 def cubic(a, b, c, d, x): return a*x**3 + b*x**2 + c*x + d
 def waves(p, q, x): return p*torch.sin(x) + q*torch.sin(2*x) + 3
-def all_pictures(x, y): return [fit_by_hand(quad, x, y), fit_by_hand(quad, x, y, show_loss=False), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
+def line(a, x): return a*x
+def all_pictures(x, y):
+    return [fit_by_hand(quad, x, y), fit_by_hand(line, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
 
 
 @pytest.mark.parametrize('f, n', [(quad, 3), (cubic, 4), (waves, 2), (lambda a, x: a, 1)])
@@ -47,7 +49,8 @@ def test_relus_scores_and_limits(points):
     w.params, w.bias = [[2, -1.], [torch.tensor(1.), 0.]], 3
     assert w.mse == mse(sum_of_relus(w.params, w.bias, x), y).item()
     for bad in (torch.zeros(21, 2), torch.zeros(0, 2), torch.zeros(3), [[1., float('inf')]]):
-        with pytest.raises(TraitError): w.params = bad
+        with pytest.raises(TraitError):
+            w.params = bad
     assert w.params.tolist() == [[2, -1], [1, 0]]
 
 
@@ -63,33 +66,36 @@ def test_walk_equals_descend(points):
 
 @pytest.mark.parametrize('wrong, says', [
     (lambda x, y: fit_by_hand(lambda a, b, x: torch.sin(a*x) + b, x, y), 'not linear'),
-    (lambda x, y: fit_by_hand(lambda *p, x=0: 0, x, y), 'names='),
+    (lambda x, y: fit_by_hand(lambda *p, x=0: 0, x, y), '1 to 8 parameters'),
     (lambda x, y: fit_by_hand(quad, x, y[1:]), 'same length'),
     (lambda x, y: fit_by_hand(quad, x[:1], y[:1]), 'at least 2'),
     (lambda x, y: fit_by_hand(quad, x, y*float('nan')), 'finite'),
     (lambda x, y: fit_by_hand(quad, x, y, start=[1., 2.]), 'start'),
     (lambda x, y: fit_by_hand(quad, x, y, lo=5, hi=-5), 'below hi'),
-    (lambda x, y: fit_by_hand(quad, x, y, lr=0), 'lr must be above 0'),
-    (lambda x, y: fit_by_hand(quad, x, y, step=-1), 'step'),
+    (lambda x, y: fit_by_hand(quad, x, y, lr=0), 'above 0'),
+    (lambda x, y: lr_explorer(quad, x, y, lr=0), 'above 0'),
     (lambda x, y: build_relus(x, y, n=0), '1 to 20'),
     (lambda x, y: build_relus(x*0, y), 'two different places'),
     (lambda x, y: lr_explorer(lambda a, x: a*x, x, y), 'two parameters'),
 ])
 def test_bad_input_says_what_to_do(points, wrong, says):
-    with pytest.raises(ValueError, match=re.escape(says)): wrong(*points)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        wrong(*points)
 
 
 @pytest.mark.parametrize('bad', [[1., 2.], [1., 2., float('nan')], 3.])
 def test_params_refuse_wrong_numbers(points, bad):
     w = fit_by_hand(quad, *points)
-    with pytest.raises(TraitError): w.params = bad
+    with pytest.raises(TraitError):
+        w.params = bad
     assert w.params.tolist() == [1, 1, 1] and w.moves == 0
 
 
 @pytest.mark.parametrize('bad', [0, -1., float('nan'), float('inf')])
 def test_rates_must_be_above_zero(points, bad):
     for w in (fit_by_hand(quad, *points), build_relus(*points), lr_explorer(quad, *points)):
-        with pytest.raises(ValueError, match='above 0'): w.lr = bad
+        with pytest.raises(ValueError, match='above 0'):
+            w.lr = bad
 
 
 def test_params_are_copies(points):
@@ -102,7 +108,12 @@ def test_what_the_page_sends_is_kept_as_sent(points):
     w = fit_by_hand(quad, *points)
     sent = []
     w._send = lambda message, buffers=None: sent.append(message)
-    w.set_state({'params': [2., 3., 4.], 'mse': .5, 'mae': .25, 'history': [9., .5], 'moves': 7, 'best': {'mse': .5, 'params': [2., 3., 4.]}})
+    w.set_state({'params': [2., 3., 4.],
+                 'mse': .5,
+                 'mae': .25,
+                 'history': [9., .5],
+                 'moves': 7,
+                 'best': {'mse': .5, 'params': [2., 3., 4.]}})
     assert (w.params.tolist(), w.mse, w.history, w.moves) == ([2, 3, 4], .5, [9, .5], 7)
     assert not [m for m in sent if m.get('method') == 'update'], 'Python must not answer a move of the page with a move'
 
@@ -121,8 +132,15 @@ def test_one_output_three_forms(points):
 def test_old_ipywidgets_use_the_bundle(): assert Portable._ipython_display_ is None
 
 
+def test_a_rate_like_the_default_walks_too(points):
+    assert len(lr_explorer(quad, *points, lr=.01).losses) == 41
+
+
 def test_html_survives_a_nasty_name(points):
-    w = fit_by_hand(lambda a, b, x: a*x + b, *points, names=('</script><b>', '"&'))
+    def nasty(a, b, x): return a*x + b
+    nasty.__name__ = '</script><b>"&'
+    w = fit_by_hand(nasty, *points)
+    assert '</script><b>' in w.alt()
     page = w._repr_mimebundle_()[0]['text/html']
     assert page.count('</script>') == 1 and '<b>' not in page.replace("make('b'", '')
 

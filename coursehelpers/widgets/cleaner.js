@@ -1,12 +1,23 @@
-// The cleaner: a page of pictures, each to be kept, given another label, or set aside. Every choice goes to Python at once, which writes it down.
+// The cleaner: a page of pictures, each to be kept, given another label, or set aside.
+// Every choice goes to Python at once, which writes it down.
 
-const fold = text => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replace(/[\s_-]+/g, ' ')
+const fold = text =>
+  text
+    .normalize('NFD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[\s_-]+/g, ' ')
 const matching = (vocab, typed) => vocab.filter(name => fold(name).startsWith(fold(typed)))
 
 function render({model, el}) {
-  const {vocab, items, size, keys} = model.get('data'), live = !!model.send // a page without a kernel cannot write anything down
+  const {vocab, items, size, keys} = model.get('data')
+  const live = !!model.send // a page without a kernel cannot write anything down
   const pages = Math.ceil(items.length / size)
-  let at = model.get('page') * size, typed = '', past = [], cards = [], mine = false
+  let at = model.get('page') * size
+  let typed = ''
+  let past = []
+  let cards = []
+  let mine = false
 
   // What is chosen: undefined is as it was, '' is set aside, anything else is another label
   const chosen = i => model.get('choices')[items[i].row]
@@ -40,22 +51,54 @@ function render({model, el}) {
 
   // One picture
   function card(i) {
-const {label, said, loss} = items[i]
-    const img = make('img', {alt: ''}), mark = make('span', {class: 'cc-mark', 'aria-hidden': 'true'}), hint = make('span', {class: 'cc-hint'})
-    const select = make('select', {'aria-label': `label of ${items[i].name}`, 'data-lm-suppress-shortcuts': 'true', disabled: live ? null : '',
-      change: () => choose(i, select.value), focus: () => go(i)},
-      make('option', {value: '', hidden: ''}, '(set aside)'), ...vocab.map(v => make('option', {value: v}, v)))
-    const aside = make('button', {type: 'button', 'aria-pressed': 'false', disabled: live ? null : '', focus: () => go(i),
-      click: () => choose(i, chosen(i) === '' ? undefined : '')}, 'set aside')
-    const node = make('div', {class: 'cc-card', role: 'group', tabindex: -1, focus: () => go(i)},
+    const {label, said, loss} = items[i]
+    const img = make('img', {alt: ''})
+    const mark = make('span', {class: 'cc-mark', 'aria-hidden': 'true'})
+    const hint = make('span', {class: 'cc-hint'})
+    const select = make(
+      'select',
+      {
+        'aria-label': `label of ${items[i].name}`,
+        'data-lm-suppress-shortcuts': 'true',
+        disabled: live ? null : '',
+        change: () => choose(i, select.value),
+        focus: () => go(i)
+      },
+      make('option', {value: '', hidden: ''}, '(set aside)'),
+      ...vocab.map(v => make('option', {value: v}, v))
+    )
+    const aside = make(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': 'false',
+        disabled: live ? null : '',
+        focus: () => go(i),
+        click: () => choose(i, chosen(i) === '' ? undefined : '')
+      },
+      'set aside'
+    )
+    const node = make(
+      'div',
+      {class: 'cc-card', role: 'group', tabindex: -1, focus: () => go(i)},
       make('div', {class: 'cc-picture', mousedown: () => node.focus()}, img, mark, hint),
       make('div', {class: 'cc-name', title: items[i].name}, name(i)),
-      make('div', {class: 'cc-said'}, ...[`labelled ${label}`, said != null && `called ${said}`, said != null && `loss ${num(loss, 3)}`].filter(Boolean).map(text => make('div', {}, text))),
-      select, aside)
+      make(
+        'div',
+        {class: 'cc-said'},
+        ...[`labelled ${label}`, said != null && `called ${said}`, said != null && `loss ${num(loss, 3)}`]
+          .filter(Boolean)
+          .map(text => make('div', {}, text))
+      ),
+      select,
+      aside
+    )
     return {node, img, mark, hint, select, aside}
   }
   function draw(i) {
-    const c = cards[i % size], now = chosen(i), {label, said, loss} = items[i]
+    const c = cards[i % size]
+    const now = chosen(i)
+    const {label, said, loss} = items[i]
     if (!c || Math.floor(i / size) !== page()) return
     const state = now === undefined ? '' : now === '' ? 'set aside' : `now ${now}`
     c.node.className = `cc-card${now === undefined ? '' : now === '' ? ' aside' : ' changed'}`
@@ -63,7 +106,15 @@ const {label, said, loss} = items[i]
     c.select.value = now === undefined ? label : now
     set(c.aside, {'aria-pressed': now === ''})
     write(c.aside, now === '' ? 'take back' : 'set aside')
-    set(c.node, {'aria-label': [`${i + 1} of ${items.length}: ${items[i].name}, labelled ${label}`, said == null ? '' : `called ${said}, loss ${num(loss, 3)}`, state].filter(Boolean).join(', ')})
+    set(c.node, {
+      'aria-label': [
+        `${i + 1} of ${items.length}: ${items[i].name}, labelled ${label}`,
+        said == null ? '' : `called ${said}, loss ${num(loss, 3)}`,
+        state
+      ]
+        .filter(Boolean)
+        .join(', ')
+    })
     const url = model.get('thumbs')[items[i].row]
     c.img.toggleAttribute('hidden', !url)
     c.node.classList.toggle('blank', url === '')
@@ -79,8 +130,14 @@ const {label, said, loss} = items[i]
     if (i !== at) forget()
     const turned = Math.floor(i / size) !== page()
     at = i
-    if (turned) { model.set('page', page()); model.save_changes(); fill() }
-    cards.forEach((c, k) => [c.node, c.select, c.aside].forEach(n => n.setAttribute('tabindex', k === at % size ? 0 : -1)))
+    if (turned) {
+      model.set('page', page())
+      model.save_changes()
+      fill()
+    }
+    cards.forEach((c, k) =>
+      [c.node, c.select, c.aside].forEach(n => n.setAttribute('tabindex', k === at % size ? 0 : -1))
+    )
     if (focus) cards[at % size].node.focus()
   }
   function fill() {
@@ -93,10 +150,13 @@ const {label, said, loss} = items[i]
     after.disabled = !live || page() === pages - 1
   }
   const columns = () => Math.max(1, cards.filter(c => c.node.offsetTop === cards[0].node.offsetTop).length)
-  const within = i => live ? clamp(i, 0, items.length - 1) : clamp(i, 0, cards.length - 1)
+  const within = i => (live ? clamp(i, 0, items.length - 1) : clamp(i, 0, cards.length - 1))
 
   // Keys: letters spell a label
-  const settle = later(900, () => { const [first] = matching(vocab, typed); if (typed && first) choose(at, first) })
+  const settle = later(900, () => {
+    const [first] = matching(vocab, typed)
+    if (typed && first) choose(at, first)
+  })
   function forget() {
     typed = ''
     settle.drop()
@@ -105,21 +165,32 @@ const {label, said, loss} = items[i]
   function spell(letter) {
     typed += letter
     const found = matching(vocab, typed)
-    if (!found.length) { say(`No label begins with “${typed}”.`, true); return forget() }
+    if (!found.length) {
+      say(`No label begins with “${typed}”.`, true)
+      return forget()
+    }
     if (found.length === 1) return choose(at, found[0])
     write(cards[at % size].hint, `${typed}… ${found[0]}?`)
     say(`${typed}: ${found.slice(0, 4).join(', ')}${found.length > 4 ? ` and ${found.length - 4} more` : ''}`)
     settle()
   }
-  const moves = {ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: columns, ArrowUp: () => -columns(), PageDown: () => size, PageUp: () => -size,
-    Home: () => -items.length, End: () => items.length}
+  const moves = {
+    ArrowRight: () => 1,
+    ArrowLeft: () => -1,
+    ArrowDown: columns,
+    ArrowUp: () => -columns(),
+    PageDown: () => size,
+    PageUp: () => -size,
+    Home: () => -items.length,
+    End: () => items.length
+  }
   function key(e) {
     const plain = !e.ctrlKey && !e.metaKey && !e.altKey
     if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'z') back()
     else if (e.target !== cards[at % size]?.node || !plain) return
     else if (moves[e.key]) go(within(at + moves[e.key]()), true)
     else if (!live) return
-    else if (e.key === 'Delete' || e.key === 'Backspace' && !typed) choose(at, '')
+    else if (e.key === 'Delete' || (e.key === 'Backspace' && !typed)) choose(at, '')
     else if (e.key === 'Backspace' || e.key === 'Escape') forget()
     else if (e.key === 'Enter') choose(at, typed ? matching(vocab, typed)[0] : items[at].label)
     else if (e.key.length === 1 && (e.key !== ' ' || typed)) spell(e.key)
@@ -127,20 +198,45 @@ const {label, said, loss} = items[i]
     e.preventDefault()
   }
 
-  const undo = button('undo', back), place = make('span', {}), before = button('‹ before', () => go(within((page() - 1) * size), true))
+  const undo = button('undo', back)
+  const place = make('span', {})
+  const before = button('‹ before', () => go(within((page() - 1) * size), true))
   const after = button('next ›', () => go(within((page() + 1) * size), true))
   const grid = make('div', {class: 'cc-grid', role: 'group', 'aria-label': 'Pictures to look at', keydown: key})
-  const {voice, say} = shell(el, make('style', {}, rules), make('div', {class: 'ch-bar'}, undo, ...(pages > 1 ? [before, place, after] : [])), grid,
-    make('div', {class: 'ch-key'}, live ? keys : ''))
+  const {voice, say} = shell(
+    el,
+    make('div', {class: 'ch-bar'}, undo, ...(pages > 1 ? [before, place, after] : [])),
+    grid,
+    make('div', {class: 'ch-key'}, live ? keys : '')
+  )
   undo.disabled = true
-  const told = () => { const text = model.get('said'); if (text) say(text, text.startsWith('!')) }
-  const redraw = () => items.forEach((_, i) => draw(i)), chose = () => { if (!mine) { past = []; undo.disabled = true } redraw() }
-  const turned = () => { const p = model.get('page'); if (p !== page()) go(p * size) }
+  const told = () => {
+    const text = model.get('said')
+    if (text) say(text, text.startsWith('!'))
+  }
+  const redraw = () => items.forEach((_, i) => draw(i))
+  const chose = () => {
+    if (!mine) {
+      past = []
+      undo.disabled = true
+    }
+    redraw()
+  }
+  const turned = () => {
+    const p = model.get('page')
+    if (p !== page()) go(p * size)
+  }
   const heard = {'change:choices': chose, 'change:thumbs': redraw, 'change:said': told, 'change:page': turned}
   for (const event in heard) model.on(event, heard[event])
-  fill(); go(at)
-  live ? told() : say('To relabel pictures or to set them aside, run the cell: this page has no kernel that could write it down.')
-  return () => { settle.drop(); for (const event in heard) model.off(event, heard[event]) }
+  fill()
+  go(at)
+  live
+    ? told()
+    : say('To relabel pictures or to set them aside, run the cell: this page has no kernel that could write it down.')
+  return () => {
+    settle.drop()
+    for (const event in heard) model.off(event, heard[event])
+  }
 }
 export default {render}
 export {matching}

@@ -1,56 +1,134 @@
 // fit_by_hand: move the parameters, see the curve, the score and where you stand on the loss surface.
 
 function render({model, el}) {
-  const data = model.get('data'), {x, y, grid, names, lo, hi, step, start} = data
-  const maths = linear(data), scored = data.show_loss, many = names.length > 1
-  let w, history, best, moves, steps, lr, trail, running = null, mine = false, residuals = true
+  const data = model.get('data')
+  const {x, y, grid, names, lo, hi, step, start} = data
+  const maths = linear(data)
+  const many = names.length > 1
+  let w, history, best, moves, steps, lr, trail
+  let running = null
+  let residuals = true
 
   // The pictures
   const seen = plot({width: 360, height: 270, x: data.xlim, y: data.ylim, xname: 'x', yname: 'y'})
-  const sticks = draw('path', {class: 'ch-stick'}), curve = draw('path', {class: 'ch-curve'})
+  const sticks = draw('path', {class: 'ch-stick'})
+  const curve = draw('path', {class: 'ch-curve'})
   seen.inside.append(sticks, curve)
   dots(seen, x, y)
-  const toggle = make('input', {type: 'checkbox', checked: '', change: () => { residuals = toggle.checked; redraw() }})
-  const land = scored && many ? surface({data, maths, pick: v => move(v), settle: () => settle()}) : null
+  const toggle = make('input', {
+    type: 'checkbox',
+    checked: '',
+    change: () => {
+      residuals = toggle.checked
+      redraw()
+    }
+  })
+  const land = many ? surface({data, maths, pick: v => move(v), settle: () => settle()}) : null
   const past = lossPlot({})
 
   // The controls
   const bad = text => say(text, true)
-  const knobs = names.map((label, k) => knob({label, value: start[k], lo: lo[k], hi: hi[k], step, settle: () => settling(), bad,
-    move: v => { const next = w.slice(); next[k] = v; move(next, k) }}))
-  const rate = box({label: 'learning rate', value: model.get('lr'), step: 'any', ok: v => v > 0 && v <= 1e6, why: 'a number above 0',
-    move: v => { lr = v }, settle: () => send(), bad})
-  const one = button('one gradient step', () => { halt(); const ok = descend(); redraw(); done(ok) })
-  const go = button('descend', () => running ? halt() : run())
-  const back = button('back to best', () => { halt(); move(best.params.slice()); settle() })
-  const reset = button('reset', () => { halt(); begin(); redraw(); send(); say('Back to the start.') })
-  const score = scores(scored ? ['MSE', 'MAE', 'best MSE', 'moves', 'steps'] : ['moves'])
-  const hands = make('div', {class: 'ch-panel'}, ...knobs.map(k => k.row),
-    scored ? make('div', {class: 'ch-bar'}, one, go, make('label', {}, 'lr ', rate.input)) : '',
-    make('div', {class: 'ch-bar'}, reset, scored ? back : '', scored ? '' : score.node))
-  const book = scored ? panel(score.node, past.svg) : ''
-  const {voice, say} = shell(el, make('div', {class: 'ch-cols'},
-    panel(title('Data and your curve', make('label', {}, toggle, ' residuals')), seen.svg),
-    ...(land ? [land.node, hands, book] : [make('div', {}, hands, book)])))
+  const knobs = names.map((label, k) =>
+    knob({
+      label,
+      value: start[k],
+      lo: lo[k],
+      hi: hi[k],
+      step,
+      settle: () => settling(),
+      bad,
+      move: v => {
+        const next = w.slice()
+        next[k] = v
+        move(next, k)
+      }
+    })
+  )
+  const rate = rateBox({
+    value: model.get('lr'),
+    move: v => {
+      lr = v
+    },
+    settle: () => send(),
+    bad
+  })
+  const one = button('one gradient step', () => {
+    halt()
+    const ok = descend()
+    redraw()
+    done(ok)
+  })
+  const go = button('descend', () => (running ? halt() : run()))
+  const back = button('back to best', () => {
+    halt()
+    move(best.params.slice())
+    settle()
+  })
+  const reset = button('reset', () => {
+    halt()
+    begin()
+    redraw()
+    send()
+    say('Back to the start.')
+  })
+  const score = scores(['MSE', 'MAE', 'best MSE', 'moves', 'steps'])
+  const hands = make(
+    'div',
+    {class: 'ch-panel'},
+    ...knobs.map(k => k.row),
+    make('div', {class: 'ch-bar'}, one, go, make('label', {}, 'lr ', rate.input)),
+    make('div', {class: 'ch-bar'}, reset, back)
+  )
+  const book = panel(score.node, past.svg)
+  const {voice, say} = shell(
+    el,
+    make(
+      'div',
+      {class: 'ch-cols'},
+      panel(title('Data and your curve', make('label', {}, toggle, ' residuals')), seen.svg),
+      ...(land ? [land.node, hands, book] : [make('div', {}, hands, book)])
+    )
+  )
   hands.append(voice)
 
   // The state: from the kernel (or the page's model), changed by hands and steps, sent back
   function load() {
-    w = [...model.get('params')]; history = [...model.get('history')]; best = {...model.get('best')}
-    moves = model.get('moves'); steps = model.get('steps'); lr = model.get('lr')
+    w = [...model.get('params')]
+    history = [...model.get('history')]
+    best = {...model.get('best')}
+    moves = model.get('moves')
+    steps = model.get('steps')
+    lr = model.get('lr')
     trail = trail && history.length > 1 ? [...trail, w] : [w]
   }
   function begin() {
-    w = [...start]; history = [maths.mse(w)]; trail = [w]; moves = steps = 0
+    w = [...start]
+    history = [maths.mse(w)]
+    trail = [w]
+    moves = steps = 0
     best = {mse: history[0], params: [...w]}
   }
-  const send = throttled(60, () => {
-    mine = true
-    const state = {params: w.map(Math.fround), mse: maths.mse(w), mae: maths.mae(w), best: {mse: best.mse, params: [...best.params]}, history: [...history], moves, steps, lr}
-    for (const name in state) model.set(name, state[name])
-    model.save_changes()
-    mine = false
-  })
+  const send = exchange(
+    model,
+    ['params', 'history', 'lr'],
+    () => ({
+      params: w.map(Math.fround),
+      mse: maths.mse(w),
+      mae: maths.mae(w),
+      best: {mse: best.mse, params: [...best.params]},
+      history: [...history],
+      moves,
+      steps,
+      lr
+    }),
+    () => {
+      halt()
+      settling.drop()
+      load()
+      redraw()
+      describe()
+    }
+  )
   function note() {
     const mse = maths.mse(w)
     history = [...history, mse].slice(-3000)
@@ -59,63 +137,109 @@ function render({model, el}) {
   }
 
   // What hands and steps do
-  function move(next) { halt(); w = next; redraw(); send() }
+  function move(next) {
+    halt()
+    w = next
+    redraw()
+    send()
+  }
   function settle() {
     settling.drop()
     const was = trail[trail.length - 1]
     if (w.every((v, k) => v === was[k])) return
-    moves++; note(); redraw(); send()
-    say(scored ? `MSE ${num(history.at(-1))} after ${counted(moves, 'move')}.` : `${counted(moves, 'move')}.`)
+    moves++
+    note()
+    redraw()
+    send()
+    say(`MSE ${num(history.at(-1))} after ${counted(moves, 'move')}.`)
     describe()
   }
   const settling = later(250, settle)
   function descend() {
     settling.now()
-    const g = maths.grad(w), next = w.map((v, k) => v - lr * g[k]), mse = maths.mse(next)
+    const g = maths.grad(w)
+    const next = w.map((v, k) => v - lr * g[k])
+    const mse = maths.mse(next)
     if (!(mse < 1e9 * (1 + best.mse))) return false
-    w = next; steps++; note()
+    w = next
+    steps++
+    note()
     return true
   }
   function done(ok) {
     const [was, now] = history.slice(-2)
-    send(); describe()
+    send()
+    describe()
     if (!ok) say('The loss exploded: lower the learning rate, then reset.', true)
-    else say(now > was ? `MSE went up to ${num(now)}: the learning rate may be too large.` : `MSE ${num(now)} after ${counted(steps, 'step')}.`)
+    else
+      say(
+        now > was
+          ? `MSE went up to ${num(now)}: the learning rate may be too large.`
+          : `MSE ${num(now)} after ${counted(steps, 'step')}.`
+      )
   }
   function run() {
     let ok = true
     write(go, 'stop')
-    running = animate(() => {
-      const was = history.at(-1)
-      ok = descend()
-      return ok && Math.abs(was - history.at(-1)) > 1e-8 * was
-    }, () => { redraw(); send() }, () => { running = null; write(go, 'descend'); redraw(); done(ok) })
+    running = animate(
+      () => {
+        const was = history.at(-1)
+        ok = descend()
+        return ok && Math.abs(was - history.at(-1)) > 1e-8 * was
+      },
+      () => {
+        redraw()
+        send()
+      },
+      () => {
+        running = null
+        write(go, 'descend')
+        redraw()
+        done(ok)
+      }
+    )
   }
-  function halt() { if (running) running() }
+  function halt() {
+    if (running) running()
+  }
 
   // Drawing: only what changed
   function redraw() {
     set(curve, {d: line(grid.x, maths.preds(w, grid.basis, grid.offset), seen.sx, seen.sy)})
     const p = residuals ? maths.preds(w) : []
-    set(sticks, {d: p.map((v, i) => `M${seen.sx(x[i]).toFixed(1)} ${seen.sy(y[i]).toFixed(1)}V${clamp(seen.sy(v), -4e3, 4e3).toFixed(1)}`).join('')})
+    set(sticks, {
+      d: p
+        .map(
+          (v, i) =>
+            `M${seen.sx(x[i]).toFixed(1)} ${seen.sy(y[i]).toFixed(1)}V${clamp(seen.sy(v), -4e3, 4e3).toFixed(1)}`
+        )
+        .join('')
+    })
     knobs.forEach((k, i) => k.show(w[i]))
     rate.show(lr)
-    score.show(scored ? [num(maths.mse(w)), num(maths.mae(w)), num(best.mse), moves, steps] : [moves])
+    score.show([num(maths.mse(w)), num(maths.mae(w)), num(best.mse), moves, steps])
     back.disabled = best.params.every((v, i) => v === w[i])
     if (land) land.show({w, path: [...trail, w], star: best.params})
-    if (scored) past.show(history)
+    past.show(history)
   }
   function describe() {
     const at = names.map((n, k) => `${n} = ${short(w[k])}`).join(', ')
     set(seen.svg, {'aria-label': `${x.length} points and the curve with ${at}`})
     if (land) land.alt(`Loss surface over ${land.pair().join(' and ')}; you stand at ${at}, MSE ${num(maths.mse(w))}`)
-    if (scored) past.show(history, `now ${num(history.at(-1))}, best ${num(best.mse)}, ${counted(moves, 'move')} and ${counted(steps, 'step')}`)
+    past.show(
+      history,
+      `now ${num(history.at(-1))}, best ${num(best.mse)}, ${counted(moves, 'move')} and ${counted(steps, 'step')}`
+    )
   }
 
-  const heard = () => { if (!mine) { halt(); settling.drop(); send.drop(); load(); redraw(); describe() } }
-  for (const name of ['params', 'history', 'lr']) model.on('change:' + name, heard)
-  load(); redraw(); describe()
-  return () => { halt(); settling.drop(); for (const name of ['params', 'history', 'lr']) model.off('change:' + name, heard) }
+  load()
+  redraw()
+  describe()
+  return () => {
+    halt()
+    settling.drop()
+    send.end()
+  }
 }
 export default {render}
 export {linear, slice}

@@ -9,33 +9,51 @@ function relus(x, y) {
   const mse = (params, bias) => mean(off(params, bias).map(r => r * r))
   function grad(params, bias) {
     const r = off(params, bias)
-    return {bias: 2 * mean(r), params: params.map(([w, k]) =>
-      [2 * mean(r.map((e, i) => e * Math.max(0, x[i] - k))), 2 * mean(r.map((e, i) => x[i] > k ? -w * e : 0))])}
+    return {
+      bias: 2 * mean(r),
+      params: params.map(([w, k]) => [
+        2 * mean(r.map((e, i) => e * Math.max(0, x[i] - k))),
+        2 * mean(r.map((e, i) => (x[i] > k ? -w * e : 0)))
+      ])
+    }
   }
   return {at, preds, mse, grad}
 }
 // Put corner i at (k, h) and leave every other corner, and the slope at the right end, where they are.
 function bend(params, bias, i, k, h, gap) {
-  const order = params.map((_, j) => j).sort((a, b) => params[a][1] - params[b][1]), m = order.indexOf(i), n = order.length
-  const height = relus([], []).at, corner = t => params[order[t]][1], slopes = [0]
+  const order = params.map((_, j) => j).sort((a, b) => params[a][1] - params[b][1])
+  const m = order.indexOf(i)
+  const n = order.length
+  const height = relus([], []).at
+  const corner = t => params[order[t]][1]
+  const slopes = [0]
   order.forEach((j, t) => slopes.push(slopes[t] + params[j][0]))
   if (m > 0) k = Math.max(k, corner(m - 1) + gap)
   if (m < n - 1) k = Math.max(Math.min(k, corner(m + 1) - gap), m > 0 ? corner(m - 1) + 1e-3 * gap : -Infinity)
   if (m > 0) slopes[m] = (h - height(params, bias, corner(m - 1))) / (k - corner(m - 1))
   if (m < n - 1) slopes[m + 1] = (height(params, bias, corner(m + 1)) - h) / Math.max(corner(m + 1) - k, 1e-3 * gap)
   const next = params.map(p => [...p])
-  order.forEach((j, t) => { next[j][0] = slopes[t + 1] - slopes[t] })
+  order.forEach((j, t) => {
+    next[j][0] = slopes[t + 1] - slopes[t]
+  })
   next[i][1] = k
   return {params: next, bias: m === 0 ? h : bias}
 }
 
 function render({model, el}) {
-  const data = model.get('data'), {x, y, xlim, ylim, start, step, most} = data, maths = relus(x, y)
-  const wide = xlim[1] - xlim[0], ends = [xlim[0], xlim[1]]
-  let params, bias, lr, steps, chosen = 0, running = null, mine = false
+  const data = model.get('data')
+  const {x, y, xlim, ylim, start, step, most} = data
+  const maths = relus(x, y)
+  const wide = xlim[1] - xlim[0]
+  const ends = [xlim[0], xlim[1]]
+  let params, bias, lr, steps
+  let chosen = 0
+  let running = null
 
   const c = plot({width: 720, height: 320, x: xlim, y: ylim, xname: 'x', yname: 'y'})
-  const faint = draw('path', {class: 'ch-faint'}), curve = draw('path', {class: 'ch-curve'}), handles = draw('g')
+  const faint = draw('path', {class: 'ch-faint'})
+  const curve = draw('path', {class: 'ch-curve'})
+  const handles = draw('g')
   c.inside.append(faint)
   dots(c, x, y)
   c.inside.append(curve)
@@ -47,115 +65,298 @@ function render({model, el}) {
   handles.append(tail)
   let grips = []
 
-  const bad = text => say(text, true), settle = () => { send(); tell() }
-  const field = (label, name, stepping, put) => box({label, name, value: 0, step: stepping, bad, settle,
-    move: v => { halt(); put(v); redraw(); send() }, ok: v => Math.abs(v) <= 1e6, why: 'a number between −1,000,000 and 1,000,000'})
-  const wbox = field('w', 'w, change of slope at the chosen corner', step[0], v => { params[chosen][0] = v })
-  const kbox = field('k', 'k, where the chosen corner is', step[1], v => { params[chosen][1] = v })
-  const bbox = field('bias', 'bias, height before the first corner', step[0], v => { bias = v })
-  const rate = box({label: 'learning rate', value: model.get('lr'), step: 'any', ok: v => v > 0 && v <= 1e6, why: 'a number above 0',
-    move: v => { lr = v }, settle: () => send(), bad})
-  const which = make('select', {'aria-label': 'chosen corner', change: () => { chosen = +which.value; redraw() }})
-  const add = button('add a ReLU', () => { halt(); grow(); redraw(); settle() })
-  const less = button('remove corner', () => { halt(); params.splice(chosen, 1); chosen = Math.max(chosen - 1, 0); redraw(); settle() })
-  const one = button('one gradient step', () => { halt(); const ok = descend(); redraw(); done(ok) })
-  const go = button('descend', () => running ? halt() : run())
-  const reset = button('reset', () => { halt(); begin(); redraw(); send(); say('Back to the start.') })
+  const bad = text => say(text, true)
+  const settle = () => {
+    send()
+    tell()
+  }
+  const field = (label, name, stepping, put) =>
+    box({
+      label,
+      name,
+      value: 0,
+      step: stepping,
+      bad,
+      settle,
+      move: v => {
+        halt()
+        put(v)
+        redraw()
+        send()
+      },
+      ok: v => Math.abs(v) <= 1e6,
+      why: 'a number between −1,000,000 and 1,000,000'
+    })
+  const wbox = field('w', 'w, change of slope at the chosen corner', step[0], v => {
+    params[chosen][0] = v
+  })
+  const kbox = field('k', 'k, where the chosen corner is', step[1], v => {
+    params[chosen][1] = v
+  })
+  const bbox = field('bias', 'bias, height before the first corner', step[0], v => {
+    bias = v
+  })
+  const rate = rateBox({
+    value: model.get('lr'),
+    move: v => {
+      lr = v
+    },
+    settle: () => send(),
+    bad
+  })
+  const which = make('select', {
+    'aria-label': 'chosen corner',
+    change: () => {
+      chosen = +which.value
+      redraw()
+    }
+  })
+  const add = button('add a ReLU', () => {
+    halt()
+    grow()
+    redraw()
+    settle()
+  })
+  const less = button('remove corner', () => {
+    halt()
+    params.splice(chosen, 1)
+    chosen = Math.max(chosen - 1, 0)
+    redraw()
+    settle()
+  })
+  const one = button('one gradient step', () => {
+    halt()
+    const ok = descend()
+    redraw()
+    done(ok)
+  })
+  const go = button('descend', () => (running ? halt() : run()))
+  const reset = button('reset', () => {
+    halt()
+    begin()
+    redraw()
+    send()
+    say('Back to the start.')
+  })
   const score = scores(['MSE', 'ReLUs', 'steps'])
-  const {say} = shell(el, panel(title('Straight pieces that meet at corners', make('span', {class: 'ch-key'}, 'faint: each ReLU alone, bold: their sum')), c.svg),
-    make('div', {class: 'ch-bar wide'}, score.node,
-      make('div', {class: 'ch-bar'}, make('label', {}, 'corner ', which), make('label', {}, 'w ', wbox.input), make('label', {}, 'k ', kbox.input), make('label', {}, 'bias ', bbox.input))),
+  const {say} = shell(
+    el,
+    panel(
+      title(
+        'Straight pieces that meet at corners',
+        make('span', {class: 'ch-key'}, 'faint: each ReLU alone, bold: their sum')
+      ),
+      c.svg
+    ),
+    make(
+      'div',
+      {class: 'ch-bar wide'},
+      score.node,
+      make(
+        'div',
+        {class: 'ch-bar'},
+        make('label', {}, 'corner ', which),
+        make('label', {}, 'w ', wbox.input),
+        make('label', {}, 'k ', kbox.input),
+        make('label', {}, 'bias ', bbox.input)
+      )
+    ),
     make('div', {class: 'ch-bar'}, add, less, one, go, make('label', {}, 'lr ', rate.input), reset),
-    make('div', {class: 'ch-key'}, 'Drag a corner, or the square at the right end. Keys on a corner: ← → change k, ↑ ↓ change w.'))
+    make(
+      'div',
+      {class: 'ch-key'},
+      'Drag a corner, or the square at the right end. Keys on a corner: ← → change k, ↑ ↓ change w.'
+    )
+  )
 
   const copy = rows => rows.map(r => [...r])
-  function begin() { params = copy(start.params); bias = start.bias; steps = 0; chosen = 0 }
-  function load() { params = copy(model.get('params')); bias = model.get('bias'); lr = model.get('lr'); steps = model.get('steps') }
-  const send = throttled(60, () => {
-    mine = true
-    const state = {params: params.map(r => r.map(Math.fround)), bias: Math.fround(bias), mse: maths.mse(params, bias), lr, steps}
-    for (const name in state) model.set(name, state[name])
-    model.save_changes()
-    mine = false
-  })
+  function begin() {
+    params = copy(start.params)
+    bias = start.bias
+    steps = 0
+    chosen = 0
+  }
+  function load() {
+    params = copy(model.get('params'))
+    bias = model.get('bias')
+    lr = model.get('lr')
+    steps = model.get('steps')
+  }
+  const send = exchange(
+    model,
+    ['params', 'bias', 'lr'],
+    () => ({
+      params: params.map(r => r.map(Math.fround)),
+      bias: Math.fround(bias),
+      mse: maths.mse(params, bias),
+      lr,
+      steps
+    }),
+    () => {
+      halt()
+      load()
+      redraw()
+    }
+  )
   // A new corner in the widest gap, without any change of slope: the curve stays as it is.
   function grow() {
     const ks = [x[0], ...params.map(p => p[1]), x[x.length - 1]].sort((a, b) => a - b)
-    const gaps = ks.slice(1).map((k, i) => k - ks[i]), g = gaps.indexOf(Math.max(...gaps))
+    const gaps = ks.slice(1).map((k, i) => k - ks[i])
+    const g = gaps.indexOf(Math.max(...gaps))
     params.push([0, +(ks[g] + gaps[g] / 2).toPrecision(4)])
     chosen = params.length - 1
   }
   function descend() {
-    const g = maths.grad(params, bias), next = params.map(([w, k], i) => [w - lr * g.params[i][0], k - lr * g.params[i][1]])
+    const g = maths.grad(params, bias)
+    const next = params.map(([w, k], i) => [w - lr * g.params[i][0], k - lr * g.params[i][1]])
     const mse = maths.mse(next, bias - lr * g.bias)
     if (!(mse < 1e9 * (1 + maths.mse(start.params, start.bias)))) return false
-    params = next; bias -= lr * g.bias; steps++
+    params = next
+    bias -= lr * g.bias
+    steps++
     return true
   }
   const tell = () => say(`MSE ${num(maths.mse(params, bias))} with ${counted(params.length, 'ReLU')}.`)
-  function done(ok) { send(); ok ? tell() : say('The loss exploded: lower the learning rate, then reset.', true) }
+  function done(ok) {
+    send()
+    ok ? tell() : say('The loss exploded: lower the learning rate, then reset.', true)
+  }
   function run() {
     let ok = true
     write(go, 'stop')
-    running = animate(() => {
-      const was = maths.mse(params, bias)
-      ok = descend()
-      return ok && Math.abs(was - maths.mse(params, bias)) > 1e-8 * was
-    }, () => { redraw(); send() }, () => { running = null; write(go, 'descend'); redraw(); done(ok) }, 6000)
+    running = animate(
+      () => {
+        const was = maths.mse(params, bias)
+        ok = descend()
+        return ok && Math.abs(was - maths.mse(params, bias)) > 1e-8 * was
+      },
+      () => {
+        redraw()
+        send()
+      },
+      () => {
+        running = null
+        write(go, 'descend')
+        redraw()
+        done(ok)
+      },
+      6000
+    )
   }
-  function halt() { if (running) running() }
+  function halt() {
+    if (running) running()
+  }
 
   // Handles: one for each corner, reached with Tab, and a square at the right end.
   const pointer = (node, move) => {
-    const to = e => { const r = c.svg.getBoundingClientRect(), k = 720 / r.width; halt(); move(c.sx.back((e.clientX - r.left) * k), c.sy.back((e.clientY - r.top) * k)); redraw(); send() }
-    node.addEventListener('pointerdown', e => { node.setPointerCapture(e.pointerId); node.focus?.({preventScroll: true}); e.preventDefault() })
+    const to = e => {
+      const r = c.svg.getBoundingClientRect()
+      const k = 720 / r.width
+      halt()
+      move(c.sx.back((e.clientX - r.left) * k), c.sy.back((e.clientY - r.top) * k))
+      redraw()
+      send()
+    }
+    node.addEventListener('pointerdown', e => {
+      node.setPointerCapture(e.pointerId)
+      node.focus?.({preventScroll: true})
+      e.preventDefault()
+    })
     node.addEventListener('pointermove', e => node.hasPointerCapture(e.pointerId) && to(e))
     node.addEventListener('pointerup', () => settle())
   }
   const inside = (v, [lo, hi]) => clamp(v, lo, hi)
   pointer(tail, (_, h) => {
-    const last = params.reduce((m, p, i) => p[1] > params[m][1] ? i : m, 0), far = ends[1] - params[last][1]
+    const last = params.reduce((m, p, i) => (p[1] > params[m][1] ? i : m), 0)
+    const far = ends[1] - params[last][1]
     if (far > wide / 50) params[last][0] += (inside(h, ylim) - maths.at(params, bias, ends[1])) / far
   })
   function grip(i) {
-    const g = draw('g', {class: 'ch-grip', tabindex: 0, role: 'slider', 'data-lm-suppress-shortcuts': 'true', focus: () => { if (chosen !== i) { chosen = i; redraw() } },
-      keydown: e => {
-        const by = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0]}[e.key]
-        if (!by) return
-        e.preventDefault(); halt()
-        params[i] = params[i].map((v, m) => +(v + by[m] * step[m] * (e.shiftKey ? 10 : 1)).toFixed(8))
-        redraw(); send(); quiet()
-      }}, draw('circle', {r: 9}), draw('text', {'text-anchor': 'middle', y: 4}, String(i + 1)))
+    const g = draw(
+      'g',
+      {
+        class: 'ch-grip',
+        tabindex: 0,
+        role: 'slider',
+        'data-lm-suppress-shortcuts': 'true',
+        focus: () => {
+          if (chosen !== i) {
+            chosen = i
+            redraw()
+          }
+        },
+        keydown: e => {
+          const by = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0]}[e.key]
+          if (!by) return
+          e.preventDefault()
+          halt()
+          params[i] = params[i].map((v, m) => +(v + by[m] * step[m] * (e.shiftKey ? 10 : 1)).toFixed(8))
+          redraw()
+          send()
+          quiet()
+        }
+      },
+      draw('circle', {r: 9}),
+      draw('text', {'text-anchor': 'middle', y: 4}, String(i + 1))
+    )
     pointer(g, (k, h) => {
       const next = bend(params, bias, i, inside(k, ends), inside(h, ylim), wide / 200)
-      params = next.params; bias = next.bias
+      params = next.params
+      bias = next.bias
     })
     return g
   }
   const quiet = later(400, tell)
 
   function redraw() {
-    while (grips.length < params.length) { grips.push(grip(grips.length)); handles.append(grips.at(-1)); which.append(make('option', {value: grips.length - 1}, String(grips.length))) }
-    while (grips.length > params.length) { grips.pop().remove(); which.lastChild.remove() }
+    while (grips.length < params.length) {
+      grips.push(grip(grips.length))
+      handles.append(grips.at(-1))
+      which.append(make('option', {value: grips.length - 1}, String(grips.length)))
+    }
+    while (grips.length > params.length) {
+      grips.pop().remove()
+      which.lastChild.remove()
+    }
     const knots = [...new Set([ends[0], ...params.map(p => inside(p[1], ends)), ends[1]])].sort((a, b) => a - b)
     set(curve, {d: line(knots, maths.preds(params, bias, knots), c.sx, c.sy)})
-    set(faint, {d: params.map(p => { const ks = [ends[0], inside(p[1], ends), ends[1]]; return line(ks, maths.preds([p], bias, ks), c.sx, c.sy) }).join('')})
+    set(faint, {
+      d: params
+        .map(p => {
+          const ks = [ends[0], inside(p[1], ends), ends[1]]
+          return line(ks, maths.preds([p], bias, ks), c.sx, c.sy)
+        })
+        .join('')
+    })
     chosen = Math.min(chosen, params.length - 1)
     params.forEach(([w, k], i) => {
-      set(grips[i], {transform: `translate(${c.sx(inside(k, ends)).toFixed(1)} ${c.sy(inside(maths.at(params, bias, k), ylim)).toFixed(1)})`,
-        'aria-label': `corner ${i + 1}`, 'aria-valuenow': +k.toFixed(4), 'aria-valuetext': `k ${short(k)}, w ${short(w)}`})
+      const across = c.sx(inside(k, ends)).toFixed(1)
+      const up = c.sy(inside(maths.at(params, bias, k), ylim)).toFixed(1)
+      set(grips[i], {
+        transform: `translate(${across} ${up})`,
+        'aria-label': `corner ${i + 1}`,
+        'aria-valuenow': +k.toFixed(4),
+        'aria-valuetext': `k ${short(k)}, w ${short(w)}`
+      })
       grips[i].classList.toggle('chosen', i === chosen)
     })
     set(tail, {x: c.r - 6, y: c.sy(inside(maths.at(params, bias, ends[1]), ylim)) - 6})
     which.value = chosen
-    wbox.show(params[chosen][0]); kbox.show(params[chosen][1]); bbox.show(bias); rate.show(lr)
+    wbox.show(params[chosen][0])
+    kbox.show(params[chosen][1])
+    bbox.show(bias)
+    rate.show(lr)
     score.show([num(maths.mse(params, bias)), params.length, steps])
-    add.disabled = params.length >= most; less.disabled = params.length < 2
+    add.disabled = params.length >= most
+    less.disabled = params.length < 2
   }
-  const heard = () => { if (!mine) { halt(); send.drop(); load(); redraw() } }
-  for (const name of ['params', 'bias', 'lr']) model.on('change:' + name, heard)
-  load(); redraw()
-  return () => { halt(); quiet.drop(); for (const name of ['params', 'bias', 'lr']) model.off('change:' + name, heard) }
+  load()
+  redraw()
+  return () => {
+    halt()
+    quiet.drop()
+    send.end()
+  }
 }
 export default {render}
 export {relus, bend}

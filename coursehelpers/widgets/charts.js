@@ -1,0 +1,154 @@
+// What the pictures draw with: nodes, numbers for people, scales, axes, and the history of a loss.
+
+function fill(node, attrs, kids) {
+  for (const [name, value] of Object.entries(attrs)) {
+    if (typeof value === 'function') node.addEventListener(name, value)
+    else if (value != null && value !== false) node.setAttribute(name, value)
+  }
+  node.append(...kids)
+  return node
+}
+const make = (tag, attrs = {}, ...kids) => fill(document.createElement(tag), attrs, kids)
+const draw = (tag, attrs = {}, ...kids) =>
+  fill(document.createElementNS('http://www.w3.org/2000/svg', tag), attrs, kids)
+const set = (node, attrs) => {
+  for (const name in attrs) if (node.getAttribute(name) !== String(attrs[name])) node.setAttribute(name, attrs[name])
+}
+const write = (node, text) => {
+  if (node.textContent !== text) node.textContent = text
+}
+const unique = () => 'ch' + Math.random().toString(36).slice(2, 10)
+const clamp = (v, lo, hi) => Math.min(hi, Math.max(lo, v))
+const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches
+
+// Numbers for people: four significant digits, a real minus sign.
+const num = (v, digits = 4) =>
+  !Number.isFinite(v)
+    ? '–'
+    : (v !== 0 && (Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5) ? v.toExponential(2) : v.toPrecision(digits))
+        .replace('e+', 'e')
+        .replaceAll('-', '−')
+const short = v =>
+  (Math.abs(v) >= 1e5 ? (+v.toPrecision(3)).toExponential() : String(+v.toPrecision(6)))
+    .replace('e+', 'e')
+    .replaceAll('-', '−')
+const counted = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
+
+function scale(d0, d1, r0, r1) {
+  const s = v => r0 + ((v - d0) / (d1 - d0)) * (r1 - r0)
+  s.back = r => d0 + ((r - r0) / (r1 - r0)) * (d1 - d0)
+  s.ends = [d0, d1]
+  return s
+}
+function ticks(lo, hi, count = 5) {
+  const raw = (hi - lo) / count
+  const ten = 10 ** Math.floor(Math.log10(raw))
+  const step = [1, 2, 5, 10].map(m => m * ten).find(s => s >= raw * 0.999)
+  return Array.from(
+    {length: Math.floor(hi / step + 1e-9) - Math.ceil(lo / step - 1e-9) + 1},
+    (_, i) => +((Math.ceil(lo / step - 1e-9) + i) * step).toPrecision(10)
+  )
+}
+const line = (xs, ys, sx, sy) =>
+  xs.map((x, i) => `${i ? 'L' : 'M'}${sx(x).toFixed(1)} ${clamp(sy(ys[i]), -4e3, 4e3).toFixed(1)}`).join('')
+
+// An svg with a frame, ticks and axis names; what is added to .inside is clipped to the frame.
+function chart({width, height, x, y, xname, yname, right = 12}) {
+  const [l, r, t, b] = [46, width - right, 8, height - 34]
+  const id = unique()
+  const sx = scale(...x, l, r)
+  const sy = scale(...y, b, t)
+  const inside = draw('g', {'clip-path': `url(#${id})`})
+  const marks = draw('g', {class: 'ch-axis'})
+  const svg = draw(
+    'svg',
+    {viewBox: `0 0 ${width} ${height}`, role: 'img'},
+    draw('clipPath', {id}, draw('rect', {x: l, y: t, width: r - l, height: b - t})),
+    marks,
+    inside
+  )
+  const xticks = (v, at = sx(v)) =>
+    marks.append(
+      draw('path', {d: `M${at} ${b}V${t}`, class: 'ch-grid'}),
+      draw('text', {x: at, y: b + 14, 'text-anchor': 'middle'}, short(v))
+    )
+  const yticks = (v, at = sy(v)) =>
+    marks.append(
+      draw('path', {d: `M${l} ${at}H${r}`, class: 'ch-grid'}),
+      draw('text', {x: l - 5, y: at + 4, 'text-anchor': 'end'}, short(v))
+    )
+  const names = () =>
+    marks.append(
+      draw('path', {d: `M${l} ${t}V${b}H${r}`, class: 'ch-frame'}),
+      draw('text', {x: (l + r) / 2, y: height - 4, 'text-anchor': 'middle'}, xname),
+      draw('text', {x: 11, y: (t + b) / 2, 'text-anchor': 'middle', transform: `rotate(-90 11 ${(t + b) / 2})`}, yname)
+    )
+  const clear = () => marks.replaceChildren()
+  return {svg, inside, sx, sy, l, r, t, b, xticks, yticks, names, clear}
+}
+function plot(options) {
+  const c = chart(options)
+  ticks(...options.x).forEach(v => c.xticks(v))
+  ticks(...options.y).forEach(v => c.yticks(v))
+  c.names()
+  return c
+}
+const dots = (c, x, y) =>
+  c.inside.append(...x.map((v, i) => draw('circle', {cx: c.sx(v), cy: c.sy(y[i]), r: 3.5, class: 'ch-dot'})))
+
+// Losses over time on a logarithmic axis; a diamond marks the lowest.
+function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', end = 0}) {
+  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE'})
+  const path = draw('path', {class: 'ch-curve thin'})
+  const points = draw('path', {class: 'ch-points'})
+  const low = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
+  c.inside.append(path, points, low)
+  set(c.svg, {'aria-label': label})
+  let frame = ''
+  function show(losses, alt) {
+    const up = losses.map(v => Math.log10(Math.max(v, 1e-12)))
+    const at = up.indexOf(Math.min(...up))
+    const most = Math.max(...up)
+    const count = Math.max(losses.length - 1, 8)
+    const lo = Math.floor((up[at] - 0.1) * 4) / 4
+    const hi = Math.max(lo + 0.5, Math.ceil((most + 0.1) * 4) / 4)
+    const last = end || 2 ** Math.ceil(Math.log2(count))
+    const sx = scale(0, last, c.l + 6, c.r - 6)
+    const sy = scale(lo, hi, c.b, c.t)
+    if (frame !== [lo, hi, last].join()) {
+      frame = [lo, hi, last].join()
+      c.clear()
+      const parts = hi - lo > 4 ? [1] : hi - lo > 1.7 ? [1, 3] : [1, 2, 3, 5, 7]
+      const skip = Math.ceil((hi - lo) / 6)
+      for (let e = Math.floor(lo); e <= hi; e++)
+        for (const m of parts) {
+          const v = e + Math.log10(m)
+          if (v >= lo && v <= hi && e % skip === 0) c.yticks(m * 10 ** e, sy(v))
+        }
+      ticks(0, last, 4).forEach(v => Number.isInteger(v) && c.xticks(v, sx(v)))
+      c.names()
+    }
+    set(path, {
+      d: line(
+        up.map((_, i) => i),
+        up,
+        sx,
+        sy
+      )
+    })
+    set(points, {d: losses.length > 80 ? '' : up.map((v, i) => `M${sx(i)} ${sy(v)}h0`).join('')})
+    set(low, {transform: `translate(${sx(at)} ${sy(up[at])})`})
+    if (alt) set(c.svg, {'aria-label': `${label}: ${alt}`})
+  }
+  return {svg: c.svg, show}
+}
+
+// A row of named values: scores([name, ...]) gives {node, show(values)}.
+function scores(names) {
+  const cells = names.map(name => ({name, value: make('b')}))
+  const node = make('div', {class: 'ch-score'}, ...cells.map(c => make('div', {}, make('span', {}, c.name), c.value)))
+  return {node, show: values => cells.forEach((c, i) => write(c.value, String(values[i])))}
+}
+const button = (text, click) => make('button', {type: 'button', click}, text)
+const panel = (...kids) => make('div', {class: 'ch-panel'}, ...kids)
+const title = (text, ...kids) => make('div', {class: 'ch-title'}, make('b', {}, text), ...kids)
