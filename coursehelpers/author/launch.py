@@ -59,7 +59,7 @@ def launch_cell(name:str, # the notebook's file name
 
 # %% ../../nbs/tools/author/launch.ipynb #6b701e1f
 _setup = '''try: import coursehelpers
-except ModuleNotFoundError: # not here yet: install it, and leave alone every package that the platform brought
+except ModuleNotFoundError: # not here yet: install it, and change no package of the platform's
     !pip freeze | grep -E "^[A-Za-z0-9._-]+==[0-9]" > /tmp/here.txt
     %pip install -q -c /tmp/here.txt "coursehelpers @ git+https://github.com/{repo}@{branch}"'''
 
