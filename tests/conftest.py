@@ -48,7 +48,7 @@ def browser():
         yield b
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def plain(browser):
     "An empty page; it must have had no fault."
     page = new_page(browser)

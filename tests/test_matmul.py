@@ -93,7 +93,8 @@ def verdict(*shapes):
     "The shape by torch, or None where it refuses."
     try:
         return tuple(torch.broadcast_shapes(*shapes))
-    except RuntimeError: return None
+    except RuntimeError:
+        return None
 
 
 def test_broadcasting_is_torch_s_for_every_small_pair():
@@ -101,7 +102,8 @@ def test_broadcasting_is_torch_s_for_every_small_pair():
         if verdict(a, b) is None:
             with pytest.raises(ValueError, match='do not broadcast: axis -'):
                 broadcast_shape(a, b)
-        else: assert broadcast_shape(a, b) == verdict(a, b), (a, b)
+        else:
+            assert broadcast_shape(a, b) == verdict(a, b), (a, b)
 
 
 def test_broadcasting_of_three_shapes():
@@ -109,7 +111,8 @@ def test_broadcasting_of_three_shapes():
     for shapes in product(some, repeat=3):
         try:
             got = broadcast_shape(*shapes)
-        except ValueError: got = None
+        except ValueError:
+            got = None
         assert got == verdict(*shapes), shapes
 
 
@@ -131,10 +134,13 @@ def test_picture_of_broadcasting(monkeypatch, a, b):
     products.show_broadcast(a, b)
     (fig, alt), = shown
     got = verdict(a, b)
-    if got is None: assert 'clash and give no result' in alt and 'clash!' in fig.axes[2].texts[0].get_text()
-    else: assert str(got) in alt
+    if got is None:
+        assert 'clash and give no result' in alt and 'clash!' in fig.axes[2].texts[0].get_text()
+    else:
+        assert str(got) in alt
     cells = [[p for p in ax.patches if p.get_facecolor()[:3] != (1, 1, 1)] for ax in fig.axes]
-    if got is not None: assert [len(c) for c in cells] == [torch.Size(got).numel()] * 3
+    if got is not None:
+        assert [len(c) for c in cells] == [torch.Size(got).numel()] * 3
     for drawn, shape in zip(cells, (a, b)):
         solid = sum(p.get_linestyle() == 'solid' for p in drawn)
         assert solid == torch.Size(shape).numel(), 'solid cells are those that are there'
@@ -179,7 +185,8 @@ def test_every_step_of_every_small_shape():
 
 def test_shapes_that_do_not_fit_are_shown():
     for n, k, k2, m in product((1, 2, 4), repeat=4):
-        if k == k2: continue
+        if k == k2:
+            continue
         w = see_product(torch.ones(n, k), torch.ones(k2, m))
         assert not w.fits and w.steps == 0 and w.cell is None and w.product.isnan().all()
         assert f'({n}, {k}) @ ({k2}, {m}) does not fit' in w.words

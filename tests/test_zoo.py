@@ -121,8 +121,10 @@ def test_a_learners_own_speed_gets_the_published_errors():
 
 def test_two_processes_lose_no_row():
     work = [threading.Thread(target=keep, args=(Row(f'n{i}', errors=[1.], held=9),)) for i in range(12)]
-    for w in work: w.start()
-    for w in work: w.join()
+    for w in work:
+        w.start()
+    for w in work:
+        w.join()
     assert {r.name for r in read_rows(my_file())} == {f'n{i}' for i in range(12)}
 
 
@@ -173,17 +175,20 @@ def test_a_broken_off_comparison_goes_on(ran, monkeypatch):
     with monkeypatch.context() as m:
         real = zoo.vision_learner
         def breaks(dls, arch, weights):
-            if arch == 'test_efficientnet': raise KeyboardInterrupt
+            if arch == 'test_efficientnet':
+                raise KeyboardInterrupt
             return real(dls, arch, weights)
         m.setattr(zoo, 'vision_learner', breaks)
-        with pytest.raises(KeyboardInterrupt): job('test_resnet', 'test_efficientnet')
+        with pytest.raises(KeyboardInterrupt):
+            job('test_resnet', 'test_efficientnet')
     assert ran == ['test_resnet'] * 2, 'two seeds'
     done = job('test_resnet', 'test_efficientnet')
     assert ran[2:] == ['test_efficientnet'] * 2 and len(done.gaps) == 1, 'the first was not measured again'
 
 
 def test_again_or_other_seeds_are_measured(ran):
-    for options in ({}, {}, {'again': True}, {'seeds': [5]}): job('test_resnet', **options)
+    for options in ({}, {}, {'again': True}, {'seeds': [5]}):
+        job('test_resnet', **options)
     assert len(ran) == 2 + 0 + 2 + 1
 
 
@@ -213,7 +218,8 @@ def test_a_validation_set_that_all_seeds_share_is_noticed():
 def test_epochs_and_sizes_are_other_measurements():
     a, b = job('test_resnet')[0], job('test_resnet', epochs=1)[0]
     assert (a.how, b.how) == ('frozen features', '1 epochs') and len(read_rows(my_file())) == 2
-    with pytest.raises(ValueError, match='not the same job'): gap(a, b)
+    with pytest.raises(ValueError, match='not the same job'):
+        gap(a, b)
 
 
 def test_a_tiny_net_learns_once_and_is_found_by_its_name(no_network, capsys, monkeypatch, tmp_path):
@@ -295,7 +301,8 @@ def test_both_spreads_count_where_seeds_share_their_pictures():
 
 def test_no_seeds_and_no_pictures_cannot_be_told():
     a, b = (Row(n, 48, 'toy', [e], [0], 100) for n, e in (('a', 10.), ('b', 12.)))
-    with pytest.raises(ValueError, match='no telling'): gap(a, b)
+    with pytest.raises(ValueError, match='no telling'):
+        gap(a, b)
 
 
 def test_equal_rows_are_a_tie():
@@ -331,7 +338,8 @@ def test_labels_never_overlap(seed, log):
     fig, ax = figure(6, 4)
     points = [(10**rng.uniform(0, 2), rng.uniform(10, 30)) for _ in range(40)] + [(5, 20)] * 4
     ax.plot(*zip(*points), 'o')
-    if log: ax.set_xscale('log')
+    if log:
+        ax.set_xscale('log')
     texts = place_labels(ax, points, [f'some_name_{i}' for i in range(len(points))])
     fig.canvas.draw()
     found, edge = boxes(texts), ax.get_window_extent()
@@ -369,10 +377,12 @@ def test_a_front_of_ones_own_is_drawn(monkeypatch):
 def test_times_of_two_machines_never_share_an_axis():
     rows = table(Row('a', errors=[10.], held=9, rate=5., memory=3., params=7, device=d) for d in ('one', 'two'))
     for cost in ('milliseconds', 'memory'):
-        with pytest.raises(ValueError, match="different machines.*'one'; 'two'"): comparable(rows, cost)
+        with pytest.raises(ValueError, match="different machines.*'one'; 'two'"):
+            comparable(rows, cost)
         assert comparable(rows, cost, 'two').device.tolist() == ['two']
     assert len(comparable(rows, 'millions')) == 1, 'the same net once'
-    with pytest.raises(ValueError, match='no row.*s for the whole job'): comparable(rows, 'seconds')
+    with pytest.raises(ValueError, match='no row.*s for the whole job'):
+        comparable(rows, 'seconds')
 
 
 def test_families_differ_in_more_than_colour():
@@ -406,7 +416,8 @@ def test_where_the_system_says_nothing_of_memory(monkeypatch):
 def test_a_speed_that_cannot_be_measured_has_a_reason():
     row = measure_speed('levit_128s', 64, batch=1, seconds=.01, device='cpu')
     assert 'Error' in row.problem and row.rate is None and 'no result' in repr(row)
-    with pytest.raises(DataError): measure_speed('no_such_net')
+    with pytest.raises(DataError):
+        measure_speed('no_such_net')
 
 
 def test_throughput_leaves_disturbances_out():

@@ -22,7 +22,7 @@ class DataError(RuntimeError):
     "Data or weights that are missing or cannot be used: says what, where and what to do."
 
 # %% ../../nbs/tools/base/files.ipynb #shipped
-def shipped(name:str) -> Path: # below the package's folder: 'glossary.json', 'widgets/core.js'
+def shipped(name:str) -> Path: # below the package's folder: 'glossary.json', 'widgets/page.js'
     "Where a file that comes with the package lies. It need not exist: some are generated."
     return Path(str(importlib.resources.files('coursehelpers')))/name
 
