@@ -1,9 +1,10 @@
-"""Photographs to a classifier: this course beside fastai, same files, same weights, same picture size, interleaved. Three sets:
-37 breeds with 7 photographs each; 3 breeds with 160; and everything, 750 photographs of 37 breeds (3 of them have 160, the others 8).
+"""Photographs to a classifier: this course beside fastai, same files, same weights, same picture size, interleaved.
+Three sets: 37 breeds with 7 photographs each; 3 breeds with 160; and everything, 750 photographs of 37 breeds (3 of
+them have 160, the others 8).
 
 Run it alone on a quiet machine, with COURSEHELPERS_DATA_ROOT naming a folder that holds pets224/ and weights/:
     python -m bench pets
-The whole job is timed, from files on disk to the error on the held-out pictures; imports are not. fastai gets its own
+The whole job is timed, from files on disk to the error on the validation pictures; imports are not. fastai gets its own
 recommended form: a DataBlock, Resize, aug_transforms, its timm support, `fine_tune(3)`, and a worker for each core.
 """
 import contextlib
@@ -14,6 +15,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -23,6 +25,7 @@ from coursehelpers.images.pets import pets
 from coursehelpers.images.sets import few, stratified
 from coursehelpers.nets.frozen import choose_decay, fit_linear
 from coursehelpers.nets.weights import find_weights
+from coursehelpers.results import standard_error
 from coursehelpers.settings import seed_everything, settings
 from coursehelpers.vision import vision_learner
 
@@ -34,7 +37,7 @@ LISTS = 'train_37x7.txt', 'test_37x3.txt'
 
 
 def split(p, seed):
-    "A fifth of each label held out, another fifth for each seed."
+    "A fifth of each label for validation, another fifth for each seed."
     train, valid = stratified(p.y, .2, seed)
     return replace(p, train=train, valid=valid)
 
@@ -46,7 +49,7 @@ SETS = { # our split of 37 x 7 is fixed: there the seed shuffles the pictures, w
 
 
 def our_job(name, seed, weights, epochs=None):
-    "Error on the held-out pictures, by this course; no picture was decoded before."
+    "Error on the validation pictures, by this course; no picture was decoded before."
     seed_everything(seed)
     with tempfile.TemporaryDirectory() as box, empty_cache(box):
         learn = vision_learner(loaders(SETS[name](seed), SIZE, device='cpu', seed=seed), ARCH, weights)
@@ -59,23 +62,27 @@ def empty_cache(box):
     "Keep decoded pictures in `box` for now."
     before = os.environ.get('COURSEHELPERS_DATA_CACHE')
     os.environ['COURSEHELPERS_DATA_CACHE'] = box
-    try: yield
+    try:
+        yield
     finally:
         if before is None: del os.environ['COURSEHELPERS_DATA_CACHE']
         else: os.environ['COURSEHELPERS_DATA_CACHE'] = before
 
 
 def their_job(name, seed, weights, bs=64):
-    "Error on the held-out pictures, by fastai; 64 pictures a batch is its default."
+    "Error on the validation pictures, by fastai; 64 pictures a batch is its default."
     import fastai.vision.all as fv
     fv.default_device(False)
     fv.set_seed(seed)
     found = SETS[name](seed)
     block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(found.valid.tolist()),
-                         get_y=lambda file: file.stem.rpartition('_')[0], item_tfms=fv.Resize(SIZE), batch_tfms=fv.aug_transforms())
+                         get_y=lambda file: file.stem.rpartition('_')[0], item_tfms=fv.Resize(SIZE),
+                         batch_tfms=fv.aug_transforms())
     dls = block.dataloaders(found.x, bs=bs, num_workers=torch.multiprocessing.cpu_count())
-    learn = fv.vision_learner(dls, ARCH, metrics=fv.error_rate, pretrained_cfg_overlay=dict(file=str(weights)), pad_type='same')
-    with learn.no_bar(), learn.no_logging(): learn.fine_tune(3)
+    learn = fv.vision_learner(dls, ARCH, metrics=fv.error_rate, pretrained_cfg_overlay=dict(file=str(weights)),
+                              pad_type='same')
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(3)
     return learn.recorder.values[-1][-1]
 
 
@@ -89,9 +96,11 @@ def timed(job, *args):
 
 
 def resplit_errors(weights, times=20):
-    "Our error on random 7 + 3 splits of the same photographs, from features computed once: how lucky is the official split?"
+    """Our error on random 7 + 3 splits of the same photographs, from features computed once: how lucky is the official
+    split?"""
     p = pets(None, *LISTS, download=False)
-    with contextlib.redirect_stdout(io.StringIO()): learn = vision_learner(loaders(p, SIZE, device='cpu'), ARCH, weights)
+    with contextlib.redirect_stdout(io.StringIO()):
+        learn = vision_learner(loaders(p, SIZE, device='cpu'), ARCH, weights)
     z, y, errors = torch.cat([learn.features('train'), learn.features('valid')], 1), learn.dls.pictures.y, []
     for seed in range(times):
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
@@ -110,8 +119,11 @@ def spread(values):
 
 def row(what, ours, theirs, unit, target, note):
     "A row for bench/RESULTS.md; `target` is the highest ratio that meets it, or None."
-    words = '' if target is None else f'at most {target:g}' if target >= 1 else f'at most 1/{1 / target:g}'
-    return dict(what=what, ours=ours, theirs=theirs, unit=unit, ratio=ours / theirs, target=words, ok=None if target is None else ours <= theirs * target, note=note)
+    words, ok = '', None
+    if target is not None:
+        words = f'at most {target:g}' if target >= 1 else f'at most 1/{1 / target:g}'
+        ok = ours <= theirs * target
+    return dict(what=what, ours=ours, theirs=theirs, unit=unit, ratio=ours / theirs, target=words, ok=ok, note=note)
 
 
 def compared(name, jobs, targets, seeds, weights):
@@ -122,27 +134,39 @@ def compared(name, jobs, targets, seeds, weights):
             found[who].append(timed(job, name, seed, weights))
             print(f'{name}, seed {seed}, {who}: error {found[who][-1][0]:.1%}, {found[who][-1][1]:.1f} s', flush=True)
     errors, seconds = ({who: [r[i] for r in rs] for who, rs in found.items()} for i in (0, 1))
-    rows = []
-    for who in [who for who in jobs if who != 'fastai']:
-        (of_time, of_error), e = targets[who], {w: statistics.mean(errors[w]) for w in (who, 'fastai')}
-        held = len(SETS[name](0).valid)
-        rows.append(row(f'{name}, {who}: from files to error', statistics.median(seconds[who]), statistics.median(seconds['fastai']), 's', of_time,
-                        f'median of {seeds} seeds: ours {min(seconds[who]):.2f} to {max(seconds[who]):.2f}, fastai vision_learner(...).fine_tune(3) {min(seconds["fastai"]):.1f} to {max(seconds["fastai"]):.1f}'))
-        rows.append(row(f'{name}, {who}: error', 100 * e[who], 100 * e['fastai'], '%', of_error,
-                        f'mean of {seeds} seeds, {held} held out (± {(e[who] * (1 - e[who]) / held)**.5:.1%}): ours {spread(errors[who])}, fastai {spread(errors["fastai"])}'))
+    n, rows = len(SETS[name](0).valid), []
+    their_seconds, their_error = seconds.pop('fastai'), 100 * statistics.mean(errors['fastai'])
+    for who, mine in seconds.items():
+        of_time, of_error = targets[who]
+        error = statistics.mean(errors[who])
+        note = (f'median of {seeds} seeds: ours {min(mine):.2f} to {max(mine):.2f}, '
+                f'fastai vision_learner(...).fine_tune(3) {min(their_seconds):.1f} to {max(their_seconds):.1f}')
+        rows.append(row(f'{name}, {who}: from files to error', statistics.median(mine),
+                        statistics.median(their_seconds), 's', of_time, note))
+        note = (f'mean of {seeds} seeds, {n} validation pictures (± {standard_error(error, n):.1%}): '
+                f'ours {spread(errors[who])}, fastai {spread(errors["fastai"])}')
+        rows.append(row(f'{name}, {who}: error', 100 * error, their_error, '%', of_error, note))
     return rows
 
 
 def run(seeds=5):
     "Rows for bench/RESULTS.md: two dicts, seconds and error, for each set and each of our ways."
     weights = find_weights(ARCH)
-    if not weights: raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
+    if not weights:
+        raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. '
+                        'Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
     import fastai.vision.all  # noqa: F401, so that no job pays for the import
-    ways = {'fine_tune()': our_job, 'fine_tune(0)': lambda *a: our_job(*a, epochs=0), 'fine_tune(3)': lambda *a: our_job(*a, epochs=3), 'fastai': their_job}
-    plan = {'37 breeds x 7': {'fine_tune()': (1/15, .5)}, '3 breeds x 160': {'fine_tune()': (1/10, 1), 'fine_tune(3)': (None, None)},
+    ways = {'fine_tune()': our_job, 'fine_tune(0)': partial(our_job, epochs=0),
+            'fine_tune(3)': partial(our_job, epochs=3), 'fastai': their_job}
+    plan = {'37 breeds x 7': {'fine_tune()': (1/15, .5)},
+            '3 breeds x 160': {'fine_tune()': (1/10, 1), 'fine_tune(3)': (None, None)},
             '750 photographs of 37 breeds': {'fine_tune(0)': (1/10, 1), 'fine_tune(3)': (None, None)}}
-    rows = [r for name, targets in plan.items() for r in compared(name, {who: ways[who] for who in (*targets, 'fastai')}, targets, seeds, weights)]
-    small = timed(lambda *a: their_job(*a, bs=16), '37 breeds x 7', 0, weights)
+    rows = []
+    for name, targets in plan.items():
+        rows += compared(name, {who: ways[who] for who in (*targets, 'fastai')}, targets, seeds, weights)
+    small = timed(partial(their_job, bs=16), '37 breeds x 7', 0, weights)
     rows[0]['note'] += f'; fastai with 16 pictures a batch: {small[0]:.1%}, {small[1]:.0f} s'
-    rows[1]['note'] += f'; target 18 %, met: {"yes" if rows[1]["ours"] <= 18 else "no"}; ours over 20 other 7 + 3 splits of the same photographs {spread(resplit_errors(weights))}'
+    met = 'yes' if rows[1]['ours'] <= 18 else 'no'
+    rows[1]['note'] += (f'; target 18 %, met: {met}; ours over 20 other 7 + 3 splits of the same photographs '
+                        f'{spread(resplit_errors(weights))}')
     return rows

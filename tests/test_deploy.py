@@ -71,12 +71,15 @@ def test_ports_that_pad_as_tensorflow_does_still_do(trained, tmp_path):
 
 
 NAN = float('nan')
-WRONG = [('arch', 'hf-hub:timm/test_resnet'), ('arch', 'local-dir:/tmp/test_resnet'), ('arch', 'timm/test_resnet'), ('arch', 'resnet1O'),
-         ('arch', 7), ('arch', None), ('pad', 'other'), ('pad', 3), ('pad', ['same']),
-         ('vocab', []), ('vocab', 'ab'), ('vocab', ['a', 'a']), ('vocab', [1, 2]), ('vocab', [['a'], ['b']]), ('vocab', None),
-         ('size', 0), ('size', -48), ('size', 10**9), ('size', 48.5), ('size', '48'), ('size', True), ('size', None),
-         ('mean', .5), ('mean', []), ('mean', [.5, .5]), ('mean', ['a', 'b', 'c']), ('mean', [NAN, 0, 0]), ('mean', [1e400, 0, 0]),
-         ('std', [0, 1, 1]), ('std', [-1, 1, 1]), ('std', [.5] * 4), ('std', None), ('kind', ['classifier'])]
+BAD = dict(
+    arch=['hf-hub:timm/test_resnet', 'local-dir:/tmp/test_resnet', 'timm/test_resnet', 'resnet1O', 7, None],
+    pad=['other', 3, ['same']],
+    vocab=[[], 'ab', ['a', 'a'], [1, 2], [['a'], ['b']], None],
+    size=[0, -48, 10**9, 48.5, '48', True, None],
+    mean=[.5, [], [.5, .5], ['a', 'b', 'c'], [NAN, 0, 0], [1e400, 0, 0]],
+    std=[[0, 1, 1], [-1, 1, 1], [.5] * 4, None],
+    kind=[['classifier']])
+WRONG = [(fact, value) for fact, values in BAD.items() for value in values]
 
 
 @pytest.mark.parametrize('fact, value', WRONG)
@@ -104,7 +107,11 @@ def test_facts_that_are_no_facts(trained, tmp_path, facts):
         Exported(tmp_path/'none.safetensors')
 
 
-@pytest.mark.parametrize('change', [dict(arch='test_vit'), dict(vocab=['a', 'b', 'c']), dict(arch='test_vit', pad='same'), dict(mean=[.5], std=[.5])])
+OTHERS = [dict(arch='test_vit'), dict(vocab=['a', 'b', 'c']), dict(arch='test_vit', pad='same'),
+          dict(mean=[.5], std=[.5])]
+
+
+@pytest.mark.parametrize('change', OTHERS)
 def test_weights_of_another_model_are_named(trained, tmp_path, change):
     tensors, facts = read(trained[1])
     write(tmp_path/'other.safetensors', tensors, facts | change)

@@ -4,13 +4,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from coursehelpers.nets.frozen import FrozenModel, choose_decay, features, fit_linear, fold, folded, quick_body, quick_dtype
+from coursehelpers.nets.frozen import (
+    FrozenModel,
+    choose_decay,
+    features,
+    fit_linear,
+    fold,
+    folded,
+    quick_body,
+    quick_dtype,
+)
 from coursehelpers.nets.weights import create
 
 from .test_vision import TINY, small_dls
 
+MODELS = [TINY, 'test_vit', 'test_efficientnet', 'mobilenetv2_035', 'mobilenetv4_conv_small_035', 'resnet10t']
 
-@pytest.mark.parametrize('arch', [TINY, 'test_vit', 'test_efficientnet', 'mobilenetv2_035', 'mobilenetv4_conv_small_035', 'resnet10t'])
+
+@pytest.mark.parametrize('arch', MODELS)
 def test_features_are_what_timm_computes(arch):
     size = 160 if arch == 'test_vit' else 64
     torch.manual_seed(0)
@@ -37,7 +48,8 @@ def test_features_are_the_same_in_smaller_portions_when_memory_ends(capsys):
             self.body = body
 
         def forward(self, x):
-            if len(x) > 9: raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
+            if len(x) > 9:
+                raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
             return self.body(x)
 
     class Broken(Tight):
@@ -66,18 +78,15 @@ def test_folding_for_a_while_gives_the_same_net_back(arch):
     size = 160 if arch == 'test_vit' else 64
     model, x = create(arch, 5, weights=None), torch.randn(4, 3, size, size)
     model.train()(x)
-    names, shapes = list(model.state_dict()), [v.shape for v in model.state_dict().values()]
+    shapes = {k: v.shape for k, v in model.state_dict().items()}
     with torch.no_grad():
         before = model.eval()(x)
     with folded(model.train(), x):
         assert model.training and not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-        with torch.no_grad():
-            inside = model.eval()(x)
-    with torch.no_grad():
-        after = model(x)
+        inside = model.eval()(x)
+    after = model(x)
     assert torch.allclose(before, inside, atol=1e-4) and torch.allclose(before, after, atol=1e-4)
-    assert list(model.state_dict()) == names
-    assert [v.shape for v in model.state_dict().values()] == shapes
+    assert {k: v.shape for k, v in model.state_dict().items()} == shapes
 
 
 def test_what_is_trained_while_folded_stays_trained_when_training_fails():
@@ -129,10 +138,12 @@ def test_choose_decay_survives_labels_with_one_picture_or_none(labels):
 
 
 def test_this_torch_says_what_the_processor_can_do():
-    "`quick_dtype` asks `torch.cpu.get_capabilities`; where that is gone or says other words, features would silently be slow."
-    if not hasattr(torch.cpu, 'get_capabilities'): pytest.skip('a torch from before that')
+    "`quick_dtype` asks `torch.cpu.get_capabilities`; where that says other words, features would silently be slow."
+    if not hasattr(torch.cpu, 'get_capabilities'):
+        pytest.skip('a torch from before that')
     has = torch.cpu.get_capabilities()
-    if has['architecture'] != 'x86_64': pytest.skip('other words for other processors')
+    if has['architecture'] != 'x86_64':
+        pytest.skip('other words for other processors')
     assert {'avx512_bf16', 'amx_tile'} <= has.keys()
     assert (quick_dtype('cpu') == torch.bfloat16) == (has['avx512_bf16'] or has['amx_tile'])
 

@@ -33,7 +33,7 @@ from coursehelpers.vision import (
 )
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
-needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='the real photographs (../shared/data) are not here')
+needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='no real photographs (../shared/data) here')
 TINY = 'test_resnet'
 
 
@@ -104,7 +104,8 @@ def test_few_pictures_a_label_leave_the_net_alone(capsys, monkeypatch):
     learn.fine_tune()
     head = {f'{learn.model.pretrained_cfg["classifier"]}.{k}' for k in ('weight', 'bias')}
     assert {k for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])} == head
-    assert 'left as it is: 48 pictures, 4 of a typical label, are few, and the head alone has 20% error' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'left as it is: 48 pictures, 4 of a typical label, are few' in out and '20% error' in out
 
 
 def test_features_that_do_not_fit_are_trained_even_on_few_pictures(capsys):
@@ -176,9 +177,10 @@ HEADS = dict(linear=TINY, distilled='deit_tiny_distilled_patch16_224', two_norms
 
 
 SLOW = 'branches', 'perceptron' # trained by gradients
+KINDS = [pytest.param(kind, marks=[pytest.mark.long] if kind in SLOW else []) for kind in HEADS]
 
 
-@pytest.mark.parametrize('kind', [pytest.param(kind, marks=[pytest.mark.long] if kind in SLOW else []) for kind in HEADS])
+@pytest.mark.parametrize('kind', KINDS)
 def test_any_last_layer_is_fitted(kind, monkeypatch):
     monkeypatch.setattr(frozen, 'quick_dtype', lambda device: torch.float32) # random nets magnify what bf16 rounds off
     torch.manual_seed(0)
@@ -189,22 +191,26 @@ def test_any_last_layer_is_fitted(kind, monkeypatch):
     preds, y = learn.predict()
     with torch.no_grad():
         exact = learn.model.eval()(learn.dls.valid.batch(0, 0)[0])
-    assert torch.allclose(preds, exact, atol=1e-3 * exact.abs().max().item()), 'what is predicted is what the model says'
+    far = (preds - exact).abs().max() / exact.abs().max()
+    assert far < 1e-3, 'what is predicted is what the model says'
     head = {v.data_ptr() for part in head_parts(learn.model) for v in part.state_dict().values()}
-    moved = [v.data_ptr() for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])]
-    assert moved and set(moved) <= head, 'the head has moved, and nothing else'
-    assert len(learn.history) == (5 if kind in SLOW else 0), 'one regression where that is the same thing, else gradients'
+    moved = {v.data_ptr() for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and moved <= head, 'the head has moved, and nothing else'
+    epochs = 5 if kind in SLOW else 0
+    assert len(learn.history) == epochs, 'one regression where that is the same thing, else gradients'
     assert all(p.requires_grad for p in learn.model.parameters())
 
 
 def test_loaders_from_elsewhere_are_refused_in_words():
     batch = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
-    with pytest.raises(DataError, match='wants loaders of pictures'): vision_learner(Dls.of([batch], [batch], ['a', 'b']), TINY, None)
+    with pytest.raises(DataError, match='wants loaders of pictures'):
+        vision_learner(Dls.of([batch], [batch], ['a', 'b']), TINY, None)
 
 
 def test_an_encoder_without_a_last_layer_is_refused():
     class Encoder(torch.nn.Module): "Makes features, and names nothing."
-    with pytest.raises(DataError, match='Encoder only encodes'): head_parts(Encoder())
+    with pytest.raises(DataError, match='Encoder only encodes'):
+        head_parts(Encoder())
 
 
 def test_a_net_for_one_size_gets_that_size(capsys):
