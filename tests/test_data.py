@@ -13,11 +13,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, Loader, load, loaders
-from coursehelpers.images.cache import OnDisk, Streamed
+from coursehelpers.images import transforms
+from coursehelpers.images.cache import Damaged, OnDisk, Streamed
 from coursehelpers.images.digits import digits, photo_digits
 from coursehelpers.images.folders import folder
 from coursehelpers.images.sets import Pictures, few
 from coursehelpers.images.transforms import Augment
+from coursehelpers.settings import settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,20 +153,20 @@ def test_an_empty_split_is_an_error(photos):
 
 def test_one_label_alone_is_an_error():
     p = photo_digits(60, 16)
-    with pytest.raises(DataError, match="all [0-9]+ training pictures are '3'.*two labels"): loaders(Pictures('p', p.x, p.y, p.vocab, (p.y == 3).nonzero()[:, 0], p.valid))
+    with pytest.raises(DataError, match="training.*'3'.*two labels"): loaders(Pictures('p', p.x, p.y, p.vocab, (p.y == 3).nonzero()[:, 0], p.valid))
 
 
 def test_one_label_held_out_is_told(capsys):
     p = photo_digits(60, 16)
     loaders(Pictures('p', p.x, p.y, p.vocab, p.train, (p.y == 3).nonzero()[:, 0]), device='cpu')
-    assert "held-out pictures are '3'; an error on them says little" in capsys.readouterr().out
+    assert "validation are '3'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('bad', [10, -1])
 def test_labels_out_of_range_are_an_error(bad):
     p = photo_digits(60, 16)
     p.y[7] = bad
-    with pytest.raises(DataError, match=f'1 labels are not a place in the vocab of 10 names, e.g. {bad} in row 7'): loaders(p)
+    with pytest.raises(DataError, match=f'vocab of 10.* {bad} in row 7'): loaders(p)
 
 
 def test_a_batch_larger_than_the_set():
@@ -172,15 +174,23 @@ def test_a_batch_larger_than_the_set():
     assert len(dls.train) == 1 and len(dls.train.batch(0, 0)[1]) == 20
 
 
-def test_a_damaged_picture_in_a_stream_is_left_out_and_named_once(photos, capsys):
-    p = folder(photos, part=.1)
-    file = p.x[p.train[3]]
-    file.write_bytes(file.read_bytes()[:-300]) # its header is fine
+@pytest.mark.parametrize('keep', ['memory', 'disk', 'stream'])
+def test_a_damaged_picture_is_named_at_the_start_and_left_out(photos, keep, capsys):
+    "Its header is fine. So whatever asks for all the pictures, as frozen features do, gets them."
+    file = photos/'cat'/'3.jpg'
+    file.write_bytes(file.read_bytes()[:-300])
+    dls = loaders(folder(photos, part=.1), 24, 6, 'cpu', keep)
+    assert [q.file for q in dls.pictures.report] == [str(file)] and '3.jpg: damaged' in capsys.readouterr().out
+    assert len(dls.train.x.plain(dls.train.rows)) == 17 == sum(len(yb) for _, yb in dls.train) and not dls.train.report
+
+
+def test_a_picture_that_goes_bad_in_a_stream_is_left_out_and_named_once(photos, capsys):
     dls = loaders(folder(photos, part=.1), 24, 6, 'cpu', 'stream')
+    file = dls.pictures.files[dls.train.rows[3]]
+    file.write_bytes(file.read_bytes()[:-300])
     for _ in range(2): n = sum(len(yb) for _, yb in dls.train)
     assert n == 17 and capsys.readouterr().out.count('left out: ') == 1 and f'{file}: damaged' in dls.train.report[0]
-    kept = loaders(folder(photos, part=.1), 24, 6, 'cpu', 'disk')
-    assert sum(len(yb) for _, yb in kept.train) == 17 and kept.pictures.report[0].file == str(file)
+    with pytest.raises(DataError, match=f'(?s){file}.*Make the loaders again'): dls.train.x.plain(dls.train.rows)
 
 
 def test_auto_takes_what_is_there(tmp_path, monkeypatch):
@@ -228,13 +238,12 @@ def test_the_same_views_on_the_road_of_a_gpu(photos, keep, device_road):
 @pytest.mark.parametrize('keep', ['memory', 'disk'])
 def test_a_device_cuts_from_what_stays_there(photos, monkeypatch, keep):
     "On meta, where nothing is computed, but everything must have come."
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
+    monkeypatch.setattr(transforms, '_room', lambda device: 1e9)
     dls = loaders(folder(photos), 24, 6, 'meta', keep)
     xb, yb = next(iter(dls.train))
     assert xb.device.type == yb.device.type == 'meta' and xb.shape == (6, 3, 24, 24) and xb.is_contiguous(memory_format=torch.channels_last)
-    moved = augment.resident(dls.pictures.x, 'meta')
-    assert moved.device.type == 'meta' and augment.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
+    moved = transforms.resident(dls.pictures.x, 'meta')
+    assert moved.device.type == 'meta' and transforms.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
     sizes = []
     monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
     assert moved.shape == dls.pictures.x.shape and moved.is_contiguous(memory_format=torch.channels_last)
@@ -243,8 +252,7 @@ def test_a_device_cuts_from_what_stays_there(photos, monkeypatch, keep):
 
 
 def test_a_set_too_large_for_the_device_is_sent_by_batches(photos, monkeypatch):
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 10_000)
+    monkeypatch.setattr(transforms, '_room', lambda device: 10_000)
     dls, sizes = loaders(folder(photos), 24, 6, 'meta'), []
     monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
     xb, yb = dls.train.batch(0, 0)
@@ -259,15 +267,16 @@ def test_an_unreadable_picture_is_left_out_on_that_road_too(photos, device_road,
     assert len(xb) == len(yb) == min(6, len(dls.valid.rows)) - 1 and Path(file).name in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('damaged', [False, True])
-def test_pictures_on_disk_move_whole(photos, monkeypatch, damaged):
-    "All of them, to the byte (a second name for the CPU stands in for the device); with one that cannot be read they stay, and it is named when it is its turn."
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
-    x = loaders(folder(photos), 24, 6, 'cpu', 'disk').pictures.x
-    if damaged: monkeypatch.setattr(OnDisk, '_one', lambda self, row: (_ for _ in ()).throw(DataError('rotten')))
-    moved = augment.resident(x, 'cpu')
-    assert moved is x if damaged else torch.equal(moved, x[:])
+def test_pictures_on_disk_move_whole(photos, monkeypatch):
+    "All of them, to the byte: a second name for the CPU stands in for the device. One that rotted says so."
+    monkeypatch.setattr(transforms, '_room', lambda device: 1e9)
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(photos/'.cache'))
+    x, other = (loaders(folder(photos), 24, 6, 'cpu', 'disk').pictures.x for _ in range(2))
+    moved = transforms.resident(x, 'cpu')
+    assert moved is not x and torch.equal(moved, x[:])
+    pack, = Path(settings().data.cache).glob('pictures/*-40px.u8')
+    pack.write_bytes(bytes(pack.stat().st_size))
+    with pytest.raises(Damaged, match='Make the loaders again'): transforms.resident(other, 'cpu')
 
 
 # ---- load
@@ -282,10 +291,13 @@ def test_a_folder_keeps_all_its_pictures_until_the_profile_says_no(photos, monke
     assert 0 < len(kept.train) < len(found.train) and f'{len(kept.train)} of {len(found.train)} training pictures are used, as profile cpu says' in capsys.readouterr().out
 
 
-def test_a_label_with_few_pictures_loses_none_to_a_limit():
-    from coursehelpers.data import _fair
-    p = Pictures('toy', torch.zeros(100, 3, 8, 8, dtype=torch.uint8), torch.tensor([0] * 90 + [1] * 10), ['many', 'few'], torch.arange(100), torch.arange(1))
-    assert _fair(p, 100) == 90 and _fair(p, 50) == 40 and _fair(p, 1) == 1
+def test_a_label_with_few_pictures_loses_none_to_a_limit(photos, monkeypatch):
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'cpu')
+    for file in [*photos.glob('cat/*.jpg')][3:]: file.unlink()
+    for most, left in ((11, [2, 8]), (6, [2, 4]), (1, [1, 1])):
+        monkeypatch.setenv('COURSEHELPERS_PROFILE_CPU_IMAGES', str(most))
+        p = load(str(photos))
+        assert p.y[p.train].bincount().tolist() == left
 
 
 def test_what_a_folder_takes_goes_through_load(photos, tmp_path):
