@@ -38,7 +38,8 @@ def make(path, n, size=40):
     g = np.random.default_rng(0)
     for i in range(n):
         (path/'ab'[i % 2]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(g.integers(0, 255, (5, 6, 3), 'uint8')).resize((size + 20, size)).save(path/'ab'[i % 2]/f'{i:05}.jpg')
+        noise = Image.fromarray(g.integers(0, 255, (5, 6, 3), 'uint8'))
+        noise.resize((size + 20, size)).save(path/'ab'[i % 2]/f'{i:05}.jpg')
     return path
 
 
@@ -64,7 +65,8 @@ def test_three_ways_one_content(home, photos, keep, kind):
 
 
 def test_each_picture_is_decoded_once(home, photos, reads):
-    for keep in ('memory', 'disk', 'memory'): cached(folder(photos), 24, keep)
+    for keep in ('memory', 'disk', 'memory'):
+        cached(folder(photos), 24, keep)
     assert len(reads) == 12
     loaders(folder(photos), 24, 4, 'cpu') # another size to keep them at
     assert len(reads) == 24
@@ -113,7 +115,8 @@ def test_damaged_files_are_remembered_too(home, photos, reads):
 def test_the_same_bytes_under_an_honest_name_are_not_reported(home, photos):
     Image.new('P', (40, 30)).save(photos/'a'/'odd.jpg', format='GIF')
     shutil.copy(photos/'a'/'odd.jpg', photos/'b'/'odd.gif')
-    for _ in range(2): p = cached(folder(photos), 24)
+    for _ in range(2):
+        p = cached(folder(photos), 24)
     assert len(p) == 14 and [Path(q.file).name for q in p.report] == ['odd.jpg']
 
 
@@ -172,7 +175,8 @@ def test_the_limit_in_settings_decides(home, photos, monkeypatch):
 
 
 def test_an_unknown_place_is_told(home, photos):
-    with pytest.raises(ValueError, match="'ram'.*auto, memory, disk, stream"): cached(folder(photos), 24, 'ram')
+    with pytest.raises(ValueError, match="'ram'.*auto, memory, disk, stream"):
+        cached(folder(photos), 24, 'ram')
 
 
 def test_cleared(home, photos, reads):
@@ -206,7 +210,8 @@ def test_a_full_disk_is_no_loss(home, photos, monkeypatch, capsys):
     assert 'No space left' in said and '[data] cache' in said and 'stay in memory' in said
     monkeypatch.setenv('COURSEHELPERS_DATA_MEMORY', '1') # megabyte: two pictures of 500 pixels are 1.5
     big = folder(make(photos.parent/'big', 2))
-    for keep in ('auto', 'memory', 'disk'): assert isinstance(cached(big, 500, keep).x, Streamed)
+    for keep in ('auto', 'memory', 'disk'):
+        assert isinstance(cached(big, 500, keep).x, Streamed)
     assert 'decoded anew' in capsys.readouterr().out
 
 
@@ -232,7 +237,8 @@ def test_a_damaged_pack_is_made_again(home, photos, reads, harm):
     lost = dict(cut=1, index=1, long=0).get(harm, 12)
     assert len(reads) == 12 + lost
     Image.new('RGB', (50, 50), 'red').save(photos/'a'/'new.jpg')
-    for keep in ('memory', 'disk'): assert torch.equal(cached(folder(photos), 24, keep).x[:][:6], whole[:6])
+    for keep in ('memory', 'disk'):
+        assert torch.equal(cached(folder(photos), 24, keep).x[:][:6], whole[:6])
     assert len(reads) == 13 + lost
 
 
@@ -248,7 +254,8 @@ def test_a_flip_in_the_index_is_noticed(home, photos, seed):
     index.write_bytes(content)
     for keep in ('memory', 'disk'):
         after = cached(folder(photos), 24, keep)
-        assert torch.equal(after.x[:], before.x) and torch.equal(after.aspect, before.aspect) and after.report == before.report
+        assert torch.equal(after.x[:], before.x)
+        assert torch.equal(after.aspect, before.aspect) and after.report == before.report
 
 
 def rot(pack, at):
@@ -270,7 +277,8 @@ def test_one_wrong_bit_is_found_when_it_is_first_read(home, photos):
     x = cached(folder(photos), 24, 'disk').x
     rot(packs(home)[0], 5 * 24 * 24 * 3 + 9)
     assert x[4].shape == (3, 24, 24)
-    with pytest.raises(Damaged, match='Make the loaders again'): x[5]
+    with pytest.raises(Damaged, match='Make the loaders again'):
+        x[5]
     assert cached(folder(photos), 24, 'disk').x[5].shape == (3, 24, 24)
 
 
@@ -278,7 +286,8 @@ def test_a_pack_that_is_cut_off_while_it_is_open(home, photos):
     x = cached(folder(photos), 24, 'disk').x
     os.truncate(packs(home)[0], 5 * 24 * 24 * 3 + 9)
     assert x[4].shape == (3, 24, 24)
-    with pytest.raises(Damaged, match='Make the loaders again'): x[5]
+    with pytest.raises(Damaged, match='Make the loaders again'):
+        x[5]
 
 
 BUILD = '''
@@ -296,7 +305,8 @@ print(len(p), int(p.x.long().sum()), len(reads), flush=True)
 '''
 
 
-def build(photos, slow): return subprocess.Popen([sys.executable, '-c', BUILD, photos, str(slow)], stdout=subprocess.PIPE, text=True)
+def build(photos, slow):
+    return subprocess.Popen([sys.executable, '-c', BUILD, photos, str(slow)], stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.long
