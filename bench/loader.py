@@ -1,9 +1,10 @@
-"""Pictures a second, from files to batches: this course's loader beside torchvision's and fastai's, on the same photographs.
+"""Pictures a second, from files to batches: this course's loader beside torchvision's and fastai's.
 
 Run it alone on a quiet machine, with COURSEHELPERS_DATA_ROOT naming a folder that holds pets224/:
     python -m bench loader
-Each loader gives normalised batches of 64 with a random part of each picture (35 to 100 % of its area), mirrored or not. The peers get a
-worker process for each core, which they keep from epoch to epoch. Rounds are interleaved; seconds are for one epoch over all photographs.
+Each loader gives normalised batches of 64 with a random part of each picture (35 to 100 % of its area), mirrored
+or not. The peers get a worker process for each core, which they keep from epoch to epoch. Rounds are interleaved;
+seconds are for one epoch over all photographs.
 """
 import contextlib
 import gc
@@ -35,7 +36,9 @@ WORKERS = torch.multiprocessing.cpu_count()
 def photographs():
     "All photographs that lie there, as `Pictures` in files."
     home = find_pets()
-    if not home: raise DataError(f'{settings().data.root}: no pets here. Set COURSEHELPERS_DATA_ROOT to a folder that holds pets224/.')
+    if not home:
+        raise DataError(f'{settings().data.root}: no pets here. Set COURSEHELPERS_DATA_ROOT to a folder that holds '
+                        f'pets224/.')
     files = sorted((home/'images').glob('*.jpg'))
     breeds = [f.stem.rpartition('_')[0] for f in files]
     vocab = sorted(set(breeds))
@@ -47,7 +50,8 @@ class Files(Dataset):
     "The same pictures as torch wants them."
     def __init__(self, pictures, transform): self.pictures, self.transform = pictures, transform
     def __len__(self): return len(self.pictures)
-    def __getitem__(self, i): return self.transform(Image.open(self.pictures.x[i]).convert('RGB')), int(self.pictures.y[i])
+    def __getitem__(self, i):
+        return self.transform(Image.open(self.pictures.x[i]).convert('RGB')), int(self.pictures.y[i])
 
 
 def ours(p): return loaders(p, SIZE, BATCH, 'cpu', augment=Augment(SCALE)).train
@@ -65,32 +69,39 @@ def fastais(p, aug):
     import fastai.vision.all as fv
     fv.default_device(False)
     norm = fv.Normalize.from_stats(imagenet_mean, imagenet_std, cuda=False)
-    item, batch = (fv.Resize(SIZE), [*fv.aug_transforms(), norm]) if aug else ([fv.RandomResizedCrop(SIZE, min_scale=SCALE[0]), fv.FlipItem()], [norm])
-    block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(p.valid.tolist()), item_tfms=item, batch_tfms=batch,
+    item = fv.Resize(SIZE) if aug else [fv.RandomResizedCrop(SIZE, min_scale=SCALE[0]), fv.FlipItem()]
+    batch = [*fv.aug_transforms(), norm] if aug else [norm]
+    block = fv.DataBlock((fv.ImageBlock, fv.CategoryBlock), splitter=fv.IndexSplitter(p.valid.tolist()), item_tfms=item,
+                         batch_tfms=batch,
                          get_y=lambda file: file.stem.rpartition('_')[0])
-    return block.datasets(p.x).dataloaders(bs=BATCH, num_workers=WORKERS, persistent_workers=True, after_item=[*block.item_tfms, fv.ToTensor],
+    return block.datasets(p.x).dataloaders(bs=BATCH, num_workers=WORKERS, persistent_workers=True,
+                                           after_item=[*block.item_tfms, fv.ToTensor],
                                            after_batch=[fv.IntToFloatTensor, *block.batch_tfms], drop_last=False).train
 
 
 def epoch(loader):
     "(pictures, seconds) of one pass."
     start, n = time.perf_counter(), 0
-    for batch in loader: n += len(batch[1])
+    for batch in loader:
+        n += len(batch[1])
     assert tuple(batch[0].shape[1:]) == (3, SIZE, SIZE)
     return n, time.perf_counter() - start
 
 
 def decode_rates(p):
-    "Pictures a second: ours decoding and squeezing in threads without a cache, and PIL in one thread, opened and converted."
+    """Pictures a second: ours decoding and squeezing in threads without a cache, and PIL in one thread, opened and
+    converted."""
     os.environ['COURSEHELPERS_DATA_CACHE'] = tempfile.mkdtemp()
     start = time.perf_counter()
     cached(p, 224)
     both = len(p) / (time.perf_counter() - start)
     start = time.perf_counter()
-    for file in p.x[:300]: Image.open(file).convert('RGB').load()
+    for file in p.x[:300]:
+        Image.open(file).convert('RGB').load()
     plain = 300 / (time.perf_counter() - start)
     start = time.perf_counter()
-    for file in p.x[:300]: read_picture(file, 224)
+    for file in p.x[:300]:
+        read_picture(file, 224)
     return both, plain, 300 / (time.perf_counter() - start)
 
 
@@ -119,22 +130,31 @@ def run(rounds=5):
         warnings.simplefilter('ignore')
         os.environ['COURSEHELPERS_DATA_CACHE'] = box
         import fastai.vision.all  # noqa: F401, so that no first epoch pays for the import
-        names = {'ours': ours, 'torchvision': torchvisions, 'fastai RandomResizedCrop': lambda p: fastais(p, False), 'fastai aug_transforms': lambda p: fastais(p, True)}
-        for warm in (lambda: ours(take(p, few(p, 2).train)), lambda: next(iter(torchvisions(take(p, few(p, 2).train))))): warm() # what a process does only once is in nobody's epoch
+        names = {'ours': ours, 'torchvision': torchvisions, 'fastai RandomResizedCrop': lambda p: fastais(p, False),
+                 'fastai aug_transforms': lambda p: fastais(p, True)}
+        for warm in (lambda: ours(take(p, few(p, 2).train)),
+                     lambda: next(iter(torchvisions(take(p, few(p, 2).train))))):
+            warm() # what a process does only once is in nobody's epoch
         clear_cache()
         gc.collect()
-        gc.freeze() # the hundred thousands of objects of the imported libraries are not searched for garbage within somebody's epoch
+        # the objects of the imported libraries are not searched for garbage within somebody's epoch
+        gc.freeze()
         found = measure(names, p, rounds)
     decode, plain, one = decode_rates(p)
     rate = {name: statistics.median(rates) for name, (_, rates) in found.items()}
     spread = lambda name: f'{min(found[name][1]):,.0f} to {max(found[name][1]):,.0f}'
     rows = []
     for name, factor in (('torchvision', 3), ('fastai RandomResizedCrop', 4), ('fastai aug_transforms', 12)):
-        rows.append(dict(what=f'loader, second epoch on / {name}', ours=1000 / rate['ours'], theirs=1000 / rate[name], unit='ms a picture', ratio=rate[name] / rate['ours'],
+        rows.append(dict(what=f'loader, second epoch on / {name}', ours=1000 / rate['ours'], theirs=1000 / rate[name],
+                         unit='ms a picture', ratio=rate[name] / rate['ours'],
                          target=f'at most 1/{factor}', ok=rate['ours'] >= factor * rate[name],
-                         note=f'{len(p)} photographs at {SIZE} px, median of {rounds} epochs; ours {rate["ours"]:,.0f} pictures/s ({spread("ours")}), theirs {rate[name]:,.0f} ({spread(name)})'))
-        rows.append(dict(what=f'first epoch, nothing decoded yet / {name}', ours=found['ours'][0], theirs=found[name][0], unit='s', ratio=found['ours'][0] / found[name][0],
+                         note=f'{len(p)} photographs at {SIZE} px, median of {rounds} epochs; ours {rate["ours"]:,.0f} '
+                              f'pictures/s ({spread("ours")}), theirs {rate[name]:,.0f} ({spread(name)})'))
+        rows.append(dict(what=f'first epoch, nothing decoded yet / {name}', ours=found['ours'][0],
+                         theirs=found[name][0], unit='s', ratio=found['ours'][0] / found[name][0],
                          target='at most 1', ok=found['ours'][0] <= found[name][0], note='making the loader included'))
-    rows.append(dict(what='decode / PIL in one thread', ours=1000 / decode, theirs=1000 / plain, unit='ms a picture', ratio=plain / decode, target='', ok=None,
-                     note=f'ours: all cores, squeezed to 224 px, written to the cache; one thread alone {1000 / one:.2f} ms'))
+    rows.append(dict(what='decode / PIL in one thread', ours=1000 / decode, theirs=1000 / plain, unit='ms a picture',
+                     ratio=plain / decode, target='', ok=None,
+                     note=f'ours: all cores, squeezed to 224 px, written to the cache; one thread alone '
+                          f'{1000 / one:.2f} ms'))
     return rows

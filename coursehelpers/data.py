@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .images.transforms import Augment, centre, draw, on_cpu, on_device, resident, sent
+from .base.files import DataError
 from .images.cache import OnDisk, cached, presize
 from .images.digits import digits, photo_digits
-from .base.files import DataError
 from .images.folders import folder
 from .images.pets import find_pets, pets
 from .images.sets import Pictures, few, tell
+from .images.transforms import (Augment, centre_views, crop_on_cpu, crop_on_device,
+                                             draw_views, resident, sent)
 from .settings import device as best_device
 from .settings import profile
 from .tables.language import pydoc
@@ -31,34 +32,42 @@ from .tables.weather import weather
 def generator(*numbers) -> torch.Generator: # whole numbers from 0
     "A source of randomness of its own for these numbers: the same ones give the same source."
     mixed = 0
-    for n in numbers: mixed = (mixed * 1_000_003 + n + 1) % (2**63 - 25)
+    for n in numbers:
+        mixed = (mixed * 1_000_003 + n + 1) % (2**63 - 25)
     return torch.Generator().manual_seed(mixed)
 
 # %% ../nbs/full/06_digits.ipynb #ff40d53b
 class Batches:
-    "Batches (xb, yb) of the chosen rows, on `device`. Iterate over it once for each epoch; `batch(epoch, i)` gives any of them again."
+    """Batches (xb, yb) of the chosen rows, on `device`. Iterate over it once for each epoch;
+    `batch(epoch, i)` gives any of them again."""
     def __init__(self, x, # x[rows] gives inputs
                  y:Tensor, # targets, (n, ...)
                  rows:Tensor, # which of them, int64
                  batch_size:int,
-                 device='cpu',
+                 device='cpu', # where the batches are wanted
                  shuffle:bool=False, # another order in each epoch
                  seed:int=0):
-        self.x, self.y, self.rows, self.batch_size, self.device = x, y, rows, batch_size, torch.device(device)
-        self.shuffle, self.seed = shuffle, seed
-        self.epoch, self.skip = 0, 0 # the number of the next pass, and how many of its batches are left out
+        self.x, self.y, self.rows, self.batch_size = x, y, rows, batch_size
+        self.device, self.shuffle, self.seed = torch.device(device), shuffle, seed
+        self.epoch, self.skip = 0, 0 # number of the next pass; how many of its batches are left out
 
     def __len__(self): return -(-len(self.rows) // self.batch_size)
 
     def order(self, epoch:int) -> Tensor:
         "The rows in the order of that epoch."
-        return self.rows[torch.randperm(len(self.rows), generator=generator(self.seed, epoch))] if self.shuffle else self.rows
+        if not self.shuffle: return self.rows
+        return self.rows[torch.randperm(len(self.rows), generator=generator(self.seed, epoch))]
 
-    def places(self, epoch:int, i:int, order=None) -> Tensor: # the pass, the place in it, the pass's order where it is at hand
+    def places(self, epoch:int, # the pass
+               i:int, # the place in it
+               order=None) -> Tensor: # the pass's order where it is at hand
         "The rows of that batch."
-        return (self.order(epoch) if order is None else order)[i * self.batch_size:(i + 1) * self.batch_size]
+        order = self.order(epoch) if order is None else order
+        return order[i * self.batch_size:(i + 1) * self.batch_size]
 
-    def batch(self, epoch:int, i:int, order=None): # as for `places`
+    def batch(self, epoch:int, # the pass
+              i:int, # the place in it
+              order=None): # the pass's order where it is at hand
         "(xb, yb): exactly that batch."
         rows = self.places(epoch, i, order)
         return self.x[rows].to(self.device), self.y[rows].to(self.device)
@@ -66,57 +75,79 @@ class Batches:
     def __iter__(self):
         epoch, start, order = self.epoch, self.skip, self.order(self.epoch)
         self.epoch, self.skip = epoch + 1, 0
-        for i in range(start, len(self)): yield self.batch(epoch, i, order)
+        for i in range(start, len(self)):
+            yield self.batch(epoch, i, order)
 
 # %% ../nbs/full/06_digits.ipynb #63bc9ce0
 class _Cut:
-    "Rows of pictures become what a network sees."
-    def __init__(self, pictures, size, device, mean, std, augment=None): # augment: an `Augment`, or None for the middle
+    "Rows of pictures become what a model sees."
+    def __init__(self, pictures:Pictures, # in memory or in a cache
+                 size:int, # of the views
+                 device, # where they are wanted
+                 mean, # of each channel, or one number for all
+                 std, # of each channel, or one number for all
+                 augment=None): # an `Augment`, or None for the middle
         p, channels = pictures, pictures.x.shape[1]
         self.x, self.size, self.device, self.augment = p.x, size, torch.device(device), augment
         self.aspect = torch.ones(len(p)) if p.aspect is None else p.aspect
         self.mean, self.std = (torch.tensor(v).float().expand(channels) for v in (mean, std))
-        small = isinstance(p.x, Tensor) and p.x.shape[-1] <= size <= 32 # then a whole batch at once is the faster way on a CPU too
-        self.singly = self.device.type == 'cpu' and not small and not (augment and augment.turn)
+        # small pictures: a whole batch at once is the faster way on a CPU too
+        small = isinstance(p.x, Tensor) and p.x.shape[-1] <= size <= 32
+        turned = augment and augment.turn
+        self.singly = self.device.type == 'cpu' and not small and not turned
 
     def draw(self, rows:Tensor, # (b,)
              g:torch.Generator) -> Tensor:
         "Which part of each picture, (b, 8)."
-        return draw(self.augment, self.aspect[rows], g) if self.augment else centre(self.aspect[rows])
+        aspect = self.aspect[rows]
+        return draw_views(self.augment, aspect, g) if self.augment else centre_views(aspect)
 
-    def make(self, rows:Tensor, views:Tensor): # (b,), (b, 8)
+    def make(self, rows:Tensor, # (b,)
+             views:Tensor): # (b, 8)
         "(xb, {place: why} of pictures that could not be read)."
-        if self.singly: return on_cpu(self.x, rows, views, self.size, self.mean, self.std)
+        if self.singly:
+            return crop_on_cpu(self.x, rows, views, self.size, self.mean, self.std)
         xb, bad = self._bytes(rows)
-        return on_device(xb, views, self.size, *self._colours), bad
+        return crop_on_device(xb, views, self.size, *self._colours), bad
 
     @cached_property
     def _colours(self): return sent(self.mean, self.device), sent(self.std, self.device)
 
     def _bytes(self, rows):
-        "These pictures on the device, uint8 (b, c, S, S): those that stay there, or sent now; and as for `make` what could not be read."
-        x = resident(self.x, self.device) if self.device.type != 'cpu' and isinstance(self.x, (Tensor, OnDisk)) else self.x
-        if isinstance(x, Tensor) and x.device.type != 'cpu': return x[sent(rows, x.device)], {}
-        try: return sent(x[rows], self.device), {}
-        except DataError: pass # then one by one: which is it?
-        found, bad = torch.zeros(len(rows), *x.shape[1:], dtype=torch.uint8), {}
+        """These pictures on the device, uint8 (b, c, S, S): those that stay there, or sent now;
+        and as for `make` what could not be read."""
+        x, may_stay = self.x, isinstance(self.x, (Tensor, OnDisk))
+        if self.device.type != 'cpu' and may_stay:
+            x = resident(x, self.device)
+        if isinstance(x, Tensor) and x.device.type != 'cpu':
+            return x[sent(rows, x.device)], {}
+        try:
+            return sent(x[rows], self.device), {}
+        except DataError: # then one by one: which is it?
+            found, bad = torch.zeros(len(rows), *x.shape[1:], dtype=torch.uint8), {}
         for i, row in enumerate(rows.tolist()):
-            try: found[i] = x[row]
-            except DataError as e: bad[i] = str(e)
+            try:
+                found[i] = x[row]
+            except DataError as e:
+                bad[i] = str(e)
         return sent(found, self.device), bad
 
 # %% ../nbs/full/06_digits.ipynb #756f0fbd
 class Views(_Cut):
-    "Turns rows of pictures into what a network sees: float (b, c, size, size), normalised, on `device`."
+    "Turns rows of pictures into what a model sees: float (b, c, size, size), normalised."
     def plain(self, rows:Tensor) -> Tensor: # (b,)
-        "The middle of each picture, xb, whether or not training varies them. One that cannot be read is a `DataError`."
-        xb, bad = self.make(rows, centre(self.aspect[rows]))
-        if bad: raise DataError('\n'.join(bad.values()) + "\nWith keep='disk' such files are found at the start and left out.")
+        """The middle of each picture, xb, whether or not training varies them.
+        One that cannot be read is a `DataError`."""
+        xb, bad = self.make(rows, centre_views(self.aspect[rows]))
+        if bad:
+            raise DataError('\n'.join(bad.values()) + '\nThe file changed while it was in use. '
+                            'Make the loaders again: such files are found and left out.')
         return xb
 
     def pixels(self, rows:Tensor) -> Tensor: # (b,)
         "The middle of each picture as bytes, uint8 (b, c, size, size), for people to look at."
-        plain = on_cpu(self.x, rows, centre(self.aspect[rows]), self.size, torch.zeros(len(self.mean)), torch.ones(len(self.mean)))[0]
+        views, n = centre_views(self.aspect[rows]), len(self.mean)
+        plain, _ = crop_on_cpu(self.x, rows, views, self.size, torch.zeros(n), torch.ones(n))
         return (plain * 255).round().byte()
 
 # %% ../nbs/full/06_digits.ipynb #8e107323
@@ -124,14 +155,19 @@ class _Shared(Batches):
     "Batches of which each of `world` processes takes its share."
     rank, world = 0, 1 # which process this is, of how many
 
-    def share(self, epoch:int, i:int, order=None):
+    def share(self, epoch:int, # the pass
+              i:int, # the place in it
+              order=None): # the pass's order where it is at hand
         "(the rows of the whole batch, which of them this process takes)."
         rows = self.places(epoch, i, order)
         mine = torch.arange(len(rows))[self.rank::self.world]
-        return rows, mine if len(mine) else torch.zeros(1, dtype=torch.long) # more processes than rows: this one repeats a row, and its weight is 0
+        if not len(mine): # more processes than rows: this one repeats a row, and its weight is 0
+            mine = torch.zeros(1, dtype=torch.long)
+        return rows, mine
 
     def weight(self, i:int) -> float: # the place of a batch
-        "What to multiply the mean loss of this process's share with, so that the mean over processes is the mean over the batch."
+        """What to multiply the mean loss of this process's share with,
+        so that the mean over processes is the mean over the batch."""
         n = min(self.batch_size, len(self.rows) - i * self.batch_size)
         return len(range(self.rank, n, self.world)) * self.world / n
 
@@ -150,62 +186,91 @@ class _Ahead(_Shared):
         self.ahead, self.report = ahead, []
 
     def __iter__(self):
-        if not self.ahead: yield from super().__iter__(); return
+        if not self.ahead:
+            yield from super().__iter__()
+            return
         epoch, start, order, waiting = self.epoch, self.skip, self.order(self.epoch), deque()
         self.epoch, self.skip = epoch + 1, 0
         with ThreadPoolExecutor(1) as background:
             for i in range(start, len(self)):
                 waiting.append(background.submit(self.batch, epoch, i, order))
-                if len(waiting) > self.ahead: yield waiting.popleft().result()
-            while waiting: yield waiting.popleft().result()
+                if len(waiting) > self.ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 # %% ../nbs/full/06_digits.ipynb #1028d9f4
 class Loader(_Ahead):
-    "`Batches` of views, prepared `ahead` in the background where that pays; each of several processes takes its share. `report` names what could not be read."
-    def batch(self, epoch:int, i:int, order=None): # the pass, the place in it, the pass's order where it is at hand
-        "(xb, yb): exactly that batch, or this process's share of it. Pictures that cannot be read are left out and named once."
+    """`Batches` of views, prepared `ahead` in the background where that pays; each of several
+    processes takes its share. `report` names what could not be read."""
+    def batch(self, epoch:int, # the pass
+              i:int, # the place in it
+              order=None): # the pass's order where it is at hand
+        """(xb, yb): exactly that batch, or this process's share of it.
+        Pictures that cannot be read are left out and named once."""
         rows, mine = self.share(epoch, i, order)
-        if not isinstance(self.x, Views): return sent(self.x[rows[mine]], self.device), sent(self.y[rows[mine]], self.device)
-        views = self.x.draw(rows, generator(self.seed, epoch, i)) # for all the processes: each draws the same
+        if not isinstance(self.x, Views):
+            return sent(self.x[rows[mine]], self.device), sent(self.y[rows[mine]], self.device)
+        views = self.x.draw(rows, generator(self.seed, epoch, i)) # every process draws the same
         xb, bad = self.x.make(rows[mine], views[mine])
-        if bad: xb, mine = self._without(bad, xb, mine)
+        if bad:
+            xb, mine = self._without(bad, xb, mine)
         return xb, sent(self.y[rows[mine]], self.device)
 
     def _without(self, bad, xb, mine):
         "The batch without its unreadable pictures."
         for why in bad.values():
-            if why not in self.report: self.report.append(why); print(f'left out: {why}')
+            if why not in self.report:
+                self.report.append(why)
+                print(f'left out: {why}')
         good = torch.tensor([i for i in range(len(mine)) if i not in bad], dtype=torch.long)
-        if not len(good): raise DataError('no picture of a batch can be read:\n' + '\n'.join(bad.values()))
+        if not len(good):
+            raise DataError('no picture of a batch can be read:\n' + '\n'.join(bad.values()))
         return xb[good], mine[good]
 
 # %% ../nbs/full/06_digits.ipynb #669a200f
 imagenet_mean, imagenet_std = (.485, .456, .406), (.229, .224, .225)
 
 class Dls:
-    "Pictures with their two loaders: `train` (shuffled, varied) and `valid` (in order, the middle of each)."
-    def __init__(self, pictures, size, batch_size, device, augment=True, seed=0, mean=imagenet_mean, std=imagenet_std):
-        self.pictures, self.vocab, self.size, self.batch_size, self.device = pictures, pictures.vocab, size, batch_size, device
-        self._given = dict(size=size, batch_size=batch_size, device=device, augment=augment, seed=seed, mean=mean, std=std)
-        how = Augment((pictures.part, 1.), flip=pictures.flip) if augment is True else augment or None
+    "Pictures with their two loaders: `train` (shuffled, varied), `valid` (in order, the middle)."
+    def __init__(self, pictures:Pictures, # in memory or in a cache
+                 size:int, # of the views
+                 batch_size:int,
+                 device, # where the batches are wanted
+                 augment=True, # True: as the pictures allow; or an `Augment`; or False
+                 seed:int=0,
+                 mean=imagenet_mean, # of each channel
+                 std=imagenet_std): # of each channel
+        self.pictures, self.vocab, self.device = pictures, pictures.vocab, device
+        self.size, self.batch_size = size, batch_size
+        self._given = dict(size=size, batch_size=batch_size, device=device, augment=augment,
+                           seed=seed, mean=mean, std=std)
+        as_allowed = Augment((pictures.part, 1.), flip=pictures.flip)
+        how = as_allowed if augment is True else augment or None
         plain, varied = (Views(pictures, size, device, mean, std, a) for a in (None, how))
-        ahead = 0 if torch.device(device).type == 'cpu' and isinstance(pictures.x, Tensor) else 2 # else something would wait
-        self.train = Loader(varied, pictures.y, pictures.train, batch_size, device, True, seed, ahead)
-        self.valid = Loader(plain, pictures.y, pictures.valid, batch_size, device, ahead=ahead)
+        on_cpu, in_memory = torch.device(device).type == 'cpu', isinstance(pictures.x, Tensor)
+        ahead = 0 if on_cpu and in_memory else 2 # else something would wait
+        p = pictures
+        self.train = Loader(varied, p.y, p.train, batch_size, device, True, seed, ahead)
+        self.valid = Loader(plain, p.y, p.valid, batch_size, device, ahead=ahead)
 
     def with_(self, **changes):
-        "The same pictures in new loaders, with some options changed, e.g. `dls.with_(seed=3, augment=False)`."
+        "The same pictures in new loaders, options changed: `dls.with_(seed=3, augment=False)`."
         return Dls(self.pictures, **{**self._given, **changes})
 
     def pixels(self, rows:Tensor) -> Tensor: # places in `pictures`
-        "These pictures as the network sees them when it is judged, but as bytes: uint8 (b, c, size, size)."
+        "These pictures as the model is judged on them, but as bytes: uint8 (b, c, size, size)."
         return self.valid.x.pixels(torch.as_tensor(rows))
 
     @staticmethod
-    def of(train, valid, vocab=None, device='cpu'): # two iterables of (xb, yb), e.g. torch DataLoaders
+    def of(train, # an iterable of (xb, yb), e.g. a torch DataLoader
+           valid, # another one
+           vocab=None, # label names
+           device='cpu'): # where the batches are
         "Loaders from elsewhere as one object."
         dls = object.__new__(Dls)
-        dls.train, dls.valid, dls.vocab, dls.device, dls.pictures = train, valid, vocab, device, None
+        dls.train, dls.valid, dls.vocab = train, valid, vocab
+        dls.device, dls.pictures = device, None
         return dls
 
 # %% ../nbs/full/06_digits.ipynb #e06a6e81
@@ -213,50 +278,87 @@ def loaders(pictures:Pictures, # files or decoded
             size:int|None=None, # pixels; None: as they lie in memory, or the profile's for files
             batch_size:int|None=None, # None: the profile's
             device=None, # None: the best there is
-            keep:str='auto', # decoded pictures: memory, disk (read where they lie) or stream (decoded anew each time)
+            keep:str='auto', # decoded pictures: memory, disk (read there) or stream (decoded anew)
             **options): # augment (True, False or an `Augment`), seed, mean, std
-    "`Dls` for these pictures: decodes files once, tells what was wrong with them, and stops if a split cannot be used."
+    """`Dls` for these pictures: decodes files once, tells what was wrong with them,
+    and stops if a split cannot be used."""
     files = isinstance(pictures.x, list)
     size = size or (profile().size if files else pictures.x.shape[-1])
     p = cached(pictures, presize(size), keep) # a little larger: room for views that zoom in
     if p.report: print(tell(p.report))
     _usable(p)
-    if p.x.shape[1] == 1: options = dict(mean=[.5], std=[.5]) | options
+    if p.x.shape[1] == 1:
+        options = dict(mean=[.5], std=[.5]) | options
     return Dls(p, size, batch_size or profile().batch_size, device or best_device(), **options)
 
 def _usable(p):
-    "Nothing, if both splits hold pictures, the training one of two labels at least, and all labels are in the vocab."
+    "Both splits hold pictures, that for training two labels at least, and all are in the vocab."
     said = f'\n{tell(p.report)}' if p.report else ''
     for split in ('train', 'valid'):
-        if len(getattr(p, split)) == 0: raise DataError(f'{p.name}: no picture is left in the {split} split.{said}')
-    if (wrong := (p.y < 0) | (p.y >= len(p.vocab))).any(): raise DataError(
-        f'{p.name}: {int(wrong.sum())} labels are not a place in the vocab of {len(p.vocab)} names, e.g. {int(p.y[wrong][0])} in row {int(wrong.nonzero()[0, 0])}.')
-    if len(p.y[p.train].unique()) < 2: raise DataError(f'{p.name}: all {len(p.train)} training pictures are {p.vocab[int(p.y[p.train][0])]!r}. '
-                                                       f'A classifier needs two labels at least: check the split and the folders.{said}')
-    if len(p.y[p.valid].unique()) < 2 < len(p): print(f'{p.name}: all {len(p.valid)} held-out pictures are {p.vocab[int(p.y[p.valid][0])]!r}; an error on them says little')
+        if len(getattr(p, split)) == 0:
+            raise DataError(f'{p.name}: no picture is left in the {split} split.{said}')
+    wrong = ((p.y < 0) | (p.y >= len(p.vocab))).nonzero()[:, 0].tolist()
+    if wrong:
+        first = f'{int(p.y[wrong[0]])} in row {wrong[0]}'
+        raise DataError(f'{p.name}: {len(wrong)} labels are not a place in the vocab of '
+                        f'{len(p.vocab)} names, e.g. {first}.')
+    only = {s: p.vocab[int(y[0])] for s in ('train', 'valid')
+            if len((y := p.y[getattr(p, s)]).unique()) < 2}
+    if 'train' in only:
+        raise DataError(f'{p.name}: all {len(p.train)} training pictures are {only["train"]!r}. '
+                        f'A classifier needs two labels: check the split and the folders.{said}')
+    if 'valid' in only and len(p) > 2:
+        print(f'{p.name}: all {len(p.valid)} pictures for validation are {only["valid"]!r}; '
+              'an error on them says little')
 
 # %% ../nbs/full/06_digits.ipynb #6da2c387
-def load(name:str='auto', # auto, digits, photo_digits, pets, the path of your own folder; titanic, titanic_kaggle, weather, pydoc
-         each:int|None=None, # training pictures a label, at most; None: 7 digits, or what the profile allows
+def load(name:str='auto', # a name: pets, digits, titanic, ..., or the path of your own folder
+         each:int|None=None, # training pictures a label, at most; None: as the profile allows
          seed:int=0, # which ones, where there is a choice
-         **options): # for your own folder, as `folder` takes them: label, part, flip
-    "`Pictures` by name; of the last four a table or a text. auto: pets where they are present, else photo_digits 5 to 9. At most as many as the profile says."
-    if options and not Path(name).expanduser().exists(): raise TypeError(f'load({name!r}): {", ".join(options)} can be given with a folder of your own only.')
-    tables = dict(titanic=titanic, titanic_kaggle=titanic_kaggle, weather=lambda: weather(seed=seed), pydoc=pydoc)
+         **options): # for your own folder, as `folder` takes them: label, labels, part, flip
+    """`Pictures` by name, at most as many as the profile says; a table or a text by its name.
+    auto: pets where they are, else photo_digits 5 to 9. No such name or folder: `DataError`;
+    options without a folder: `TypeError`."""
+    tables = dict(titanic=titanic, titanic_kaggle=titanic_kaggle, pydoc=pydoc,
+                  weather=lambda: weather(seed=seed))
+    own = Path(name).expanduser().exists()
+    if not own:
+        _no_options(name, options)
     if name in tables: return tables[name]()
-    if name == 'auto': name = 'pets' if find_pets() else 'photo_digits'
-    if name == 'digits': return digits(seed=seed) if each is None else few(digits(seed=seed), each, seed=seed)
-    if name == 'photo_digits': found, each = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8), each or 7
-    elif name == 'pets': found = pets()
-    elif Path(name).expanduser().exists(): found = folder(name, seed=seed, **options)
-    else: raise DataError(f'there is no data set or folder {name!r}. Known: auto, digits, photo_digits, pets, titanic, titanic_kaggle, weather, pydoc, or the path of a folder.')
-    most = profile().images
+    if name == 'auto':
+        name = 'pets' if find_pets() else 'photo_digits'
+    if name == 'digits': return _digits(each, seed)
+    if name == 'photo_digits':
+        found, each = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8), each or 7
+        return _as_many(found, each, seed)
+    if name == 'pets': return _as_many(pets(), each, seed)
+    if own: return _as_many(folder(name, seed=seed, **options), each, seed)
+    known = ', '.join(['auto, digits, photo_digits, pets', *tables])
+    raise DataError(f'there is no data set or folder {name!r}. Known: {known}, or a path.')
+
+def _no_options(name, options):
+    "What only a folder takes is a `TypeError` for anything else."
+    if options:
+        names = ', '.join(options)
+        raise TypeError(f'load({name!r}): {names} can be given with a folder of your own only.')
+
+def _digits(each, seed):
+    "All the digits, or `each` of a label to train on."
+    found = digits(seed=seed)
+    return few(found, each, seed=seed) if each else found
+
+def _as_many(found, each, seed):
+    "`each` training pictures of a label, or as many as the profile has room for, with a word."
+    most, name = profile().images, profile().name
     kept = few(found, each or _fair(found, most), most, seed)
     if each is None and len(kept) and len(kept.train) < len(found.train):
-        print(f'{found.name}: {len(kept.train):,} of {len(found.train):,} training pictures are used, as profile {profile().name} says ([profile.{profile().name}] images = {most} in settings.ini)')
+        print(f'{found.name}: {len(kept.train):,} of {len(found.train):,} training pictures are '
+              f'used, as profile {name} says ([profile.{name}] images = {most} in settings.ini)')
     return kept
 
 def _fair(p, most):
-    "How many training pictures of each label, at most, keep all of them within `most`; all where there are no more. One at least."
+    "How many training pictures of each label keep all within `most`; all if there are no more."
     counts = p.y[p.train].bincount()
-    return next((k for k in range(int(counts.max()), 1, -1) if counts.clamp(max=k).sum() <= most), 1)
+    for k in range(int(counts.max()), 1, -1):
+        if counts.clamp(max=k).sum() <= most: return k
+    return 1

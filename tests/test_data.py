@@ -13,11 +13,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, Loader, load, loaders
-from coursehelpers.images.cache import OnDisk, Streamed
+from coursehelpers.images import transforms
+from coursehelpers.images.cache import Damaged, OnDisk, Streamed
 from coursehelpers.images.digits import digits, photo_digits
 from coursehelpers.images.folders import folder
 from coursehelpers.images.sets import Pictures, few
 from coursehelpers.images.transforms import Augment
+from coursehelpers.settings import settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,7 +45,8 @@ def small(**options): return loaders(photo_digits(90, 16, valid=.3), batch_size=
 def test_the_same_batches_wherever_they_are_kept(photos, keep):
     dls, plain = (loaders(folder(photos), 24, 6, 'cpu', k, seed=3) for k in (keep, 'memory'))
     assert isinstance(dls.pictures.x, dict(memory=torch.Tensor, disk=OnDisk, stream=Streamed)[keep])
-    for (xb, yb), (xc, yc) in zip([*dls.train, *dls.valid], [*plain.train, *plain.valid], strict=True): assert torch.equal(xb, xc) and torch.equal(yb, yc)
+    for (xb, yb), (xc, yc) in zip([*dls.train, *dls.valid], [*plain.train, *plain.valid], strict=True):
+        assert torch.equal(xb, xc) and torch.equal(yb, yc)
 
 
 def test_a_batch_does_not_depend_on_what_was_drawn_before():
@@ -51,7 +54,8 @@ def test_a_batch_does_not_depend_on_what_was_drawn_before():
     passes = [list(dls.train) for _ in range(3)]
     for epoch, i in ((2, 3), (0, 0), (1, 2)):
         assert all(torch.equal(a, b) for a, b in zip(passes[epoch][i], other.train.batch(epoch, i), strict=True))
-    assert not torch.equal(passes[0][0][0], passes[1][0][0]) and not torch.equal(passes[0][0][0], small(seed=2).train.batch(0, 0)[0])
+    assert not torch.equal(passes[0][0][0], passes[1][0][0])
+    assert not torch.equal(passes[0][0][0], small(seed=2).train.batch(0, 0)[0])
 
 
 def test_a_picture_looks_different_in_each_epoch():
@@ -63,7 +67,8 @@ def test_a_picture_looks_different_in_each_epoch():
 
 def test_a_pass_can_be_taken_up_in_the_middle():
     dls, other = small(), small()
-    for _ in range(2): whole = list(dls.train)
+    for _ in range(2):
+        whole = list(dls.train)
     other.train.epoch, other.train.skip = 1, 2
     rest = list(other.train)
     assert len(rest) == len(whole) - 2 and all(torch.equal(a[0], b[0]) for a, b in zip(whole[2:], rest, strict=True))
@@ -82,7 +87,8 @@ def test_every_row_once_a_pass_and_validation_in_order():
     dls = small(augment=False)
     first, second = (torch.cat([yb for _, yb in dls.train]) for _ in range(2))
     p = dls.pictures
-    assert not torch.equal(first, second) and first.sort().values.tolist() == second.sort().values.tolist() == p.y[p.train].sort().values.tolist()
+    assert not torch.equal(first, second)
+    assert first.sort().values.tolist() == second.sort().values.tolist() == p.y[p.train].sort().values.tolist()
     assert torch.equal(torch.cat([yb for _, yb in dls.valid]), p.y[p.valid])
 
 
@@ -92,7 +98,8 @@ def test_prepared_ahead_is_the_same_and_stops_when_nobody_asks():
     dls.train.epoch, dls.train.ahead = 0, 3
     assert all(torch.equal(a, b) for a, (b, _) in zip(plain, dls.train, strict=True))
     threads = threading.active_count()
-    for _ in dls.train: break
+    for _ in dls.train:
+        break
     assert threading.active_count() <= threads
 
 
@@ -101,11 +108,13 @@ def test_processes_share_each_batch(world):
     "Together they have its rows and views, and their weighted means are its mean."
     whole, shares = small(seed=4).train, [small(seed=4).train for _ in range(world)]
     whole.batch_size = 5 # the last batch has 3 rows: fewer than the most processes here
-    for rank, share in enumerate(shares): share.rank, share.world, share.batch_size = rank, world, 5
+    for rank, share in enumerate(shares):
+        share.rank, share.world, share.batch_size = rank, world, 5
     for i in range(len(whole)):
         xb, yb = whole.batch(1, i)
         parts = [share.batch(1, i) for share in shares]
-        means = sum(share.weight(i) * part[0].mean((1, 2, 3)).mean() for share, part in zip(shares, parts, strict=True)) / world
+        means = sum(share.weight(i) * part[0].mean((1, 2, 3)).mean() for share,
+                    part in zip(shares, parts, strict=True)) / world
         assert torch.allclose(means, xb.mean(), atol=1e-6) and all(len(part[1]) for part in parts)
         held = [x for share, part in zip(shares, parts, strict=True) if share.weight(i) for x in part[0]]
         assert len(held) == len(xb) and all(any(torch.equal(x, h) for h in held) for x in xb)
@@ -124,14 +133,16 @@ def test_pixels_are_the_middle_of_the_original(photos):
     "Not the squeezed square that is kept."
     dls = loaders(folder(photos), 40, 4, 'cpu')
     im = Image.open(photos/'cat'/'9.jpg') # 96 x 50
-    crop = torch.from_numpy(np.array(im.resize((40, 40), Image.Resampling.BICUBIC, box=(23, 0, 73, 50)))).permute(2, 0, 1)
+    middle = im.resize((40, 40), Image.Resampling.BICUBIC, box=(23, 0, 73, 50))
+    crop = torch.from_numpy(np.array(middle)).permute(2, 0, 1)
     assert (dls.pixels([9])[0].float() - crop).abs().mean() < 5
 
 
 def test_augmentation_is_chosen():
     plain, more = small(augment=False), small(augment=Augment((.2, .3), turn=20))
     rows = plain.train.order(0)[:16]
-    assert torch.equal(plain.train.batch(0, 0)[0], plain.train.x.plain(rows)) and more.train.batch(0, 0)[0].shape == (16, 3, 16, 16)
+    assert torch.equal(plain.train.batch(0, 0)[0], plain.train.x.plain(rows))
+    assert more.train.batch(0, 0)[0].shape == (16, 3, 16, 16)
     assert small().with_(augment=False, seed=5).train.seed == 5
 
 
@@ -144,27 +155,32 @@ def test_loaders_from_elsewhere():
 # ---- bad input
 
 def test_an_empty_split_is_an_error(photos):
-    for i in range(10): (photos/'cat'/f'{i}.jpg').write_bytes(b'')
-    p = Pictures('p', sorted(photos.glob('*/*.jpg')), torch.arange(20) // 10, ['cat', 'dog'], torch.arange(10, 20), torch.arange(10))
-    with pytest.raises(DataError, match='(?s)valid split.*10 files left out'): loaders(p, 16, 4)
+    for i in range(10):
+        (photos/'cat'/f'{i}.jpg').write_bytes(b'')
+    p = Pictures('p', sorted(photos.glob('*/*.jpg')), torch.arange(20) // 10, ['cat', 'dog'], torch.arange(10, 20),
+                 torch.arange(10))
+    with pytest.raises(DataError, match='(?s)valid split.*10 files left out'):
+        loaders(p, 16, 4)
 
 
 def test_one_label_alone_is_an_error():
     p = photo_digits(60, 16)
-    with pytest.raises(DataError, match="all [0-9]+ training pictures are '3'.*two labels"): loaders(Pictures('p', p.x, p.y, p.vocab, (p.y == 3).nonzero()[:, 0], p.valid))
+    with pytest.raises(DataError, match="training.*'3'.*two labels"):
+        loaders(Pictures('p', p.x, p.y, p.vocab, (p.y == 3).nonzero()[:, 0], p.valid))
 
 
 def test_one_label_held_out_is_told(capsys):
     p = photo_digits(60, 16)
     loaders(Pictures('p', p.x, p.y, p.vocab, p.train, (p.y == 3).nonzero()[:, 0]), device='cpu')
-    assert "held-out pictures are '3'; an error on them says little" in capsys.readouterr().out
+    assert "validation are '3'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('bad', [10, -1])
 def test_labels_out_of_range_are_an_error(bad):
     p = photo_digits(60, 16)
     p.y[7] = bad
-    with pytest.raises(DataError, match=f'1 labels are not a place in the vocab of 10 names, e.g. {bad} in row 7'): loaders(p)
+    with pytest.raises(DataError, match=f'vocab of 10.* {bad} in row 7'):
+        loaders(p)
 
 
 def test_a_batch_larger_than_the_set():
@@ -172,15 +188,25 @@ def test_a_batch_larger_than_the_set():
     assert len(dls.train) == 1 and len(dls.train.batch(0, 0)[1]) == 20
 
 
-def test_a_damaged_picture_in_a_stream_is_left_out_and_named_once(photos, capsys):
-    p = folder(photos, part=.1)
-    file = p.x[p.train[3]]
-    file.write_bytes(file.read_bytes()[:-300]) # its header is fine
+@pytest.mark.parametrize('keep', ['memory', 'disk', 'stream'])
+def test_a_damaged_picture_is_named_at_the_start_and_left_out(photos, keep, capsys):
+    "Its header is fine. So whatever asks for all the pictures, as frozen features do, gets them."
+    file = photos/'cat'/'3.jpg'
+    file.write_bytes(file.read_bytes()[:-300])
+    dls = loaders(folder(photos, part=.1), 24, 6, 'cpu', keep)
+    assert [q.file for q in dls.pictures.report] == [str(file)] and '3.jpg: damaged' in capsys.readouterr().out
+    assert len(dls.train.x.plain(dls.train.rows)) == 17 == sum(len(yb) for _, yb in dls.train) and not dls.train.report
+
+
+def test_a_picture_that_goes_bad_in_a_stream_is_left_out_and_named_once(photos, capsys):
     dls = loaders(folder(photos, part=.1), 24, 6, 'cpu', 'stream')
-    for _ in range(2): n = sum(len(yb) for _, yb in dls.train)
+    file = dls.pictures.files[dls.train.rows[3]]
+    file.write_bytes(file.read_bytes()[:-300])
+    for _ in range(2):
+        n = sum(len(yb) for _, yb in dls.train)
     assert n == 17 and capsys.readouterr().out.count('left out: ') == 1 and f'{file}: damaged' in dls.train.report[0]
-    kept = loaders(folder(photos, part=.1), 24, 6, 'cpu', 'disk')
-    assert sum(len(yb) for _, yb in kept.train) == 17 and kept.pictures.report[0].file == str(file)
+    with pytest.raises(DataError, match=f'(?s){file}.*Make the loaders again'):
+        dls.train.x.plain(dls.train.rows)
 
 
 def test_auto_takes_what_is_there(tmp_path, monkeypatch):
@@ -192,8 +218,10 @@ def test_a_child_process_may_load_too(photos):
     "Threads do not survive a fork; the loader notices."
     code = ("import os, sys; from coursehelpers.data import *; from coursehelpers.images.folders import folder;"
             "dls = loaders(folder(sys.argv[1]), 24, 6, 'cpu'); list(dls.train);"
-            "pid = os.fork();\nif pid == 0: list(dls.train); os._exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))")
-    done = subprocess.run([sys.executable, '-c', code, photos], capture_output=True, text=True, timeout=60, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+            "pid = os.fork();\nif pid == 0: list(dls.train); "
+            "os._exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))")
+    done = subprocess.run([sys.executable, '-c', code, photos], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.stdout.strip().endswith('7'), done.stderr
 
 
@@ -212,7 +240,8 @@ def device_road(monkeypatch):
     asked = []
     monkeypatch.setattr(data, 'resident', lambda x, device: asked.append(x.data_ptr()) or x)
     def turn(dls):
-        for part in (dls.train, dls.valid): part.x.singly, part.ahead = False, 2
+        for part in (dls.train, dls.valid):
+            part.x.singly, part.ahead = False, 2
         return dls
     return turn, asked
 
@@ -221,20 +250,21 @@ def device_road(monkeypatch):
 def test_the_same_views_on_the_road_of_a_gpu(photos, keep, device_road):
     "To within the bytes that the CPU rounds to."
     own = lambda: loaders(folder(photos), 40, 6, 'cpu', keep, seed=3, augment=Augment(light=.2))
-    for (a, ya), (b, yb) in zip([*own().train, *own().valid], [*device_road[0](own()).train, *device_road[0](own()).valid], strict=True):
+    plain, other = own(), device_road[0](own())
+    for (a, ya), (b, yb) in zip([*plain.train, *plain.valid], [*other.train, *other.valid], strict=True):
         assert torch.equal(ya, yb) and (a - b).abs().max() < 2.1 / 255 / .22 and a.stride() == b.stride()
 
 
 @pytest.mark.parametrize('keep', ['memory', 'disk'])
 def test_a_device_cuts_from_what_stays_there(photos, monkeypatch, keep):
     "On meta, where nothing is computed, but everything must have come."
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
+    monkeypatch.setattr(transforms, '_room', lambda device: 1e9)
     dls = loaders(folder(photos), 24, 6, 'meta', keep)
     xb, yb = next(iter(dls.train))
-    assert xb.device.type == yb.device.type == 'meta' and xb.shape == (6, 3, 24, 24) and xb.is_contiguous(memory_format=torch.channels_last)
-    moved = augment.resident(dls.pictures.x, 'meta')
-    assert moved.device.type == 'meta' and augment.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
+    assert xb.device.type == yb.device.type == 'meta' and xb.shape == (6, 3, 24, 24)
+    assert xb.is_contiguous(memory_format=torch.channels_last)
+    moved = transforms.resident(dls.pictures.x, 'meta')
+    assert moved.device.type == 'meta' and transforms.resident(dls.with_(seed=3).pictures.x, 'meta') is moved
     sizes = []
     monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
     assert moved.shape == dls.pictures.x.shape and moved.is_contiguous(memory_format=torch.channels_last)
@@ -243,8 +273,7 @@ def test_a_device_cuts_from_what_stays_there(photos, monkeypatch, keep):
 
 
 def test_a_set_too_large_for_the_device_is_sent_by_batches(photos, monkeypatch):
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 10_000)
+    monkeypatch.setattr(transforms, '_room', lambda device: 10_000)
     dls, sizes = loaders(folder(photos), 24, 6, 'meta'), []
     monkeypatch.setattr('coursehelpers.data.sent', lambda v, device: sizes.append(v.nbytes) or v.to(device))
     xb, yb = dls.train.batch(0, 0)
@@ -259,15 +288,17 @@ def test_an_unreadable_picture_is_left_out_on_that_road_too(photos, device_road,
     assert len(xb) == len(yb) == min(6, len(dls.valid.rows)) - 1 and Path(file).name in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('damaged', [False, True])
-def test_pictures_on_disk_move_whole(photos, monkeypatch, damaged):
-    "All of them, to the byte (a second name for the CPU stands in for the device); with one that cannot be read they stay, and it is named when it is its turn."
-    from coursehelpers import augment
-    monkeypatch.setattr(augment, '_room', lambda device: 1e9)
-    x = loaders(folder(photos), 24, 6, 'cpu', 'disk').pictures.x
-    if damaged: monkeypatch.setattr(OnDisk, '_one', lambda self, row: (_ for _ in ()).throw(DataError('rotten')))
-    moved = augment.resident(x, 'cpu')
-    assert moved is x if damaged else torch.equal(moved, x[:])
+def test_pictures_on_disk_move_whole(photos, monkeypatch):
+    "All of them, to the byte: a second name for the CPU stands in for the device. One that rotted says so."
+    monkeypatch.setattr(transforms, '_room', lambda device: 1e9)
+    monkeypatch.setenv('COURSEHELPERS_DATA_CACHE', str(photos/'.cache'))
+    x, other = (loaders(folder(photos), 24, 6, 'cpu', 'disk').pictures.x for _ in range(2))
+    moved = transforms.resident(x, 'cpu')
+    assert moved is not x and torch.equal(moved, x[:])
+    pack, = Path(settings().data.cache).glob('pictures/*-40px.u8')
+    pack.write_bytes(bytes(pack.stat().st_size))
+    with pytest.raises(Damaged, match='Make the loaders again'):
+        transforms.resident(other, 'cpu')
 
 
 # ---- load
@@ -279,17 +310,25 @@ def test_a_folder_keeps_all_its_pictures_until_the_profile_says_no(photos, monke
     assert len(load(str(photos)).train) == len(found.train) and 'are used' not in capsys.readouterr().out
     monkeypatch.setenv('COURSEHELPERS_PROFILE_CPU_IMAGES', str(len(found.train) - 1))
     kept = load(str(photos))
-    assert 0 < len(kept.train) < len(found.train) and f'{len(kept.train)} of {len(found.train)} training pictures are used, as profile cpu says' in capsys.readouterr().out
+    assert 0 < len(kept.train) < len(found.train)
+    said = capsys.readouterr().out
+    assert f'{len(kept.train)} of {len(found.train)}' in said and 'profile cpu' in said
 
 
-def test_a_label_with_few_pictures_loses_none_to_a_limit():
-    from coursehelpers.data import _fair
-    p = Pictures('toy', torch.zeros(100, 3, 8, 8, dtype=torch.uint8), torch.tensor([0] * 90 + [1] * 10), ['many', 'few'], torch.arange(100), torch.arange(1))
-    assert _fair(p, 100) == 90 and _fair(p, 50) == 40 and _fair(p, 1) == 1
+def test_a_label_with_few_pictures_loses_none_to_a_limit(photos, monkeypatch):
+    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'cpu')
+    for file in [*photos.glob('cat/*.jpg')][3:]:
+        file.unlink()
+    for most, left in ((11, [2, 8]), (6, [2, 4]), (1, [1, 1])):
+        monkeypatch.setenv('COURSEHELPERS_PROFILE_CPU_IMAGES', str(most))
+        p = load(str(photos))
+        assert p.y[p.train].bincount().tolist() == left
 
 
 def test_what_a_folder_takes_goes_through_load(photos, tmp_path):
     assert not load(str(photos), flip=False).flip
-    with pytest.raises(TypeError, match="load.'digits'.: flip can be given with a folder of your own only"): load('digits', flip=False)
+    with pytest.raises(TypeError, match="load.'digits'.: flip can be given with a folder of your own only"):
+        load('digits', flip=False)
     (tmp_path/'set.zip').write_bytes(b'PK')
-    with pytest.raises(DataError, match='unpack'): load(str(tmp_path/'set.zip'))
+    with pytest.raises(DataError, match='unpack'):
+        load(str(tmp_path/'set.zip'))

@@ -34,14 +34,17 @@ def test_masks_are_exact():
     plain = torch.where(p.masks[:, None], 255 - p.x, p.x)
     windows = module._sources()[2].unfold(2, size, 1).unfold(3, size, 1) # (2, 3, tops, lefts, size, size)
     for x, mask in zip(plain, p.masks, strict=True):
-        same = (windows[..., 0, 0] == x[:, 0, 0][None, :, None, None]).all(1) & (windows[..., -1, -1] == x[:, -1, -1][None, :, None, None]).all(1)
+        first = windows[..., 0, 0] == x[:, 0, 0][None, :, None, None]
+        last = windows[..., -1, -1] == x[:, -1, -1][None, :, None, None]
+        same = (first & last).all(1)
         assert any(torch.equal(windows[i, :, t, left], x) for i, t, left in same.nonzero().tolist())
         assert .03 < mask.float().mean() < .5
 
 
 def test_no_handwritten_digit_is_in_both_splits(monkeypatch):
     seen = []
-    monkeypatch.setattr(module, '_placed', lambda digits, size, g: seen.append(digits) or torch.zeros(len(digits), size, size, dtype=torch.bool))
+    monkeypatch.setattr(module, '_placed', lambda digits, size,
+                        g: seen.append(digits) or torch.zeros(len(digits), size, size, dtype=torch.bool))
     p = photo_digits(3000, 8, valid=.3)
     train, valid = ({tuple(d.flatten().tolist()) for d in seen[0][rows]} for rows in (p.train, p.valid))
     assert not train & valid and len(train) > 1000 and len(valid) > 400

@@ -1,19 +1,20 @@
 "pets: found, fetched from a mirror, or a clear word."
+import hashlib
 import tarfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from coursehelpers.base import files
 from coursehelpers.base.files import DataError
 from coursehelpers.data import load
+from coursehelpers.images import pets as module
 from coursehelpers.images.pets import pets
 
 from .test_files import server  # noqa: F401, a fixture
 
 SHARED = Path(__file__).parents[2]/'shared'/'data'
-needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='the real photographs (../shared/data) are not here')
+needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='../shared/data is not here')
 
 
 @needs_pets
@@ -25,7 +26,8 @@ def test_pets_from_a_folder():
 
 
 def test_pets_that_are_not_there(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match='no pets here.*COURSEHELPERS_DATA_ROOT'): pets(tmp_path, download=False)
+    with pytest.raises(DataError, match='no pets here.*COURSEHELPERS_DATA_ROOT'):
+        pets(tmp_path, download=False)
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(tmp_path/'missing'))
     assert load().name == 'photo_digits', 'auto takes what is there'
 
@@ -33,18 +35,21 @@ def test_pets_that_are_not_there(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny_pets(tmp_path, server, monkeypatch):  # noqa: F811
     "Two archives as the official ones, served from the mirror; the official address is closed. Gives the mirror."
-    from torchvision.datasets import OxfordIIITPet
     url, www = server
     (www/'oxford-iiit-pet').mkdir()
     src = tmp_path/'src'
-    for d in ('images', 'annotations'): (src/d).mkdir(parents=True)
-    for name in ('Bengal_1', 'pug_1', 'Bengal_2', 'pug_2'): Image.new('RGB', (40, 30)).save(src/'images'/f'{name}.jpg')
-    for file, i in (('trainval', 1), ('test', 2)): (src/'annotations'/f'{file}.txt').write_text(f'Bengal_{i} 1 1 1\npug_{i} 2 2 1\n')
-    resources = []
     for d in ('images', 'annotations'):
-        with tarfile.open(www/'oxford-iiit-pet'/f'{d}.tar.gz', 'w:gz') as tar: tar.add(src/d, d)
-        resources.append((f'http://127.0.0.1:9/{d}.tar.gz', files._md5(www/'oxford-iiit-pet'/f'{d}.tar.gz')))
-    monkeypatch.setattr(OxfordIIITPet, '_RESOURCES', tuple(resources))
+        (src/d).mkdir(parents=True)
+    for name in ('Bengal_1', 'pug_1', 'Bengal_2', 'pug_2'):
+        Image.new('RGB', (40, 30)).save(src/'images'/f'{name}.jpg')
+    for file, i in (('trainval', 1), ('test', 2)):
+        (src/'annotations'/f'{file}.txt').write_text(f'Bengal_{i} 1 1 1\npug_{i} 2 2 1\n')
+    for d in ('images', 'annotations'):
+        archive = www/'oxford-iiit-pet'/f'{d}.tar.gz'
+        with tarfile.open(archive, 'w:gz') as tar:
+            tar.add(src/d, d)
+        monkeypatch.setitem(module.pets_archives, archive.name, hashlib.md5(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(module, 'pets_source', 'http://127.0.0.1:9')
     return url
 
 
@@ -59,5 +64,6 @@ def test_pets_come_from_a_mirror(tmp_path, tiny_pets, monkeypatch):
 @pytest.mark.parametrize('mirror', ['', '{}/cut', '{}/nowhere'])
 def test_pets_that_cannot_be_fetched_leave_nothing(tmp_path, tiny_pets, monkeypatch, mirror):
     monkeypatch.setenv('COURSEHELPERS_DATA_MIRRORS', mirror.format(tiny_pets) or 'no/such/folder')
-    with pytest.raises(DataError, match='(?s)no pets here.*The download failed'): pets(tmp_path/'root')
+    with pytest.raises(DataError, match='(?s)no pets here.*The download failed'):
+        pets(tmp_path/'root')
     assert list((tmp_path/'root').iterdir()) == []

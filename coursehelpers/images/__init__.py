@@ -1,1 +1,1 @@
-"Pictures in: files that may lie, folders of them, the decoded-once cache, and the views of a picture (crop, mirror, turn) that a net gets."
+"Pictures: read from files that lie, found in folders, decoded once into a cache, cropped and varied."

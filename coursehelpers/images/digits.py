@@ -24,24 +24,32 @@ def _sources():
     return torch.from_numpy(digits.images).float() / 16, torch.from_numpy(digits.target).long(), photos
 
 # %% ../../nbs/tools/images/digits.ipynb #e1ac19fe
-def digits(part:float=.2, # part of each label to hold out
+def digits(part:float=.2, # part of each label for validation
            seed:int=0): # for the split
     "`Pictures` of the 1,797 handwritten digits as they are: x uint8 (1797, 1, 8, 8), 0 is paper and 255 is ink."
     x, y, _ = _sources()
-    return Pictures('digits', (x * 255).round().byte()[:, None], y, [str(k) for k in range(10)], *stratified(y, part, seed), False, .6)
+    vocab = [str(k) for k in range(10)]
+    x = (x * 255).round().byte()[:, None]
+    return Pictures('digits', x, y, vocab, *stratified(y, part, seed), flip=False, part=.6)
 
 # %% ../../nbs/tools/images/digits.ipynb #ce632a16
 def _patches(n, size, g):
     "`n` random squares of the photographs, uint8 (n, 3, size, size)."
     photos = _sources()[2]
-    if size > photos.shape[2]: photos = F.interpolate(photos.float(), scale_factor=size / photos.shape[2] + .01).byte()
-    which, top, left = (torch.randint(k, (n,), generator=g).tolist() for k in (len(photos), photos.shape[2] - size + 1, photos.shape[3] - size + 1))
-    return torch.stack([photos[i, :, t:t + size, l:l + size] for i, t, l in zip(which, top, left)])
+    if size > photos.shape[2]:
+        photos = F.interpolate(photos.float(), scale_factor=size / photos.shape[2] + .01).byte()
+    count, _, height, width = photos.shape
+    def random(below):
+        return torch.randint(below, (n,), generator=g).tolist()
+
+    which, tops, lefts = random(count), random(height - size + 1), random(width - size + 1)
+    return torch.stack([photos[i, :, y:y + size, x:x + size] for i, y, x in zip(which, tops, lefts)])
 
 def _placed(digits, size, g):
     "Digits (n, 8, 8) turned, scaled and moved at random on a square: bool masks (n, size, size)."
     n = len(digits)
-    turn, scale = (torch.rand(n, generator=g) - .5) * .3, .65 + .3 * torch.rand(n, generator=g) # radians; part of the square
+    turn = (torch.rand(n, generator=g) - .5) * .3 # radians
+    scale = .65 + .3 * torch.rand(n, generator=g) # part of the square
     move = (2 * torch.rand(n, 2, generator=g) - 1) * (1 - scale)[:, None]
     cos, sin = turn.cos() / scale, turn.sin() / scale
     theta = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
@@ -50,20 +58,24 @@ def _placed(digits, size, g):
     return F.grid_sample(digits[:, None], grid, mode='bicubic', align_corners=False)[:, 0] > .45
 
 # %% ../../nbs/tools/images/digits.ipynb #67025a04
-def photo_digits(n:int=2000, # pictures, held-out ones included
+def photo_digits(n:int=2000, # pictures, those for validation included
                  size:int=48, # height and width in pixels
                  seed:int=0, # the same seed gives the same pictures
                  labels=None, # the digits wanted, e.g. range(5); None: all ten
-                 valid:float=.2): # part of the pictures held out
+                 valid:float=.2): # part of the pictures for validation
     "`Pictures` of real digits over photographs, with exact `masks`; no handwritten digit is in both splits."
     labels, g = sorted(labels or range(10)), torch.Generator().manual_seed(seed)
     digits, y, _ = _sources()
     rows = torch.isin(y, torch.tensor(labels)).nonzero()[:, 0]
     rows = rows[torch.randperm(len(rows), generator=g)]
-    cut, held = round(len(rows) * valid), round(n * valid)
-    pick = [pool[torch.arange(k) % len(pool)] for pool, k in ((rows[cut:], n - held), (rows[:cut], held)) if k]
-    rows = torch.cat(pick)
+    cut, k = round(len(rows) * valid), n - round(n * valid)
+    rows = torch.cat([_repeated(rows[cut:], k), _repeated(rows[:cut], n - k)])
     x, masks = _patches(n, size, g), _placed(digits[rows], size, g)
     x = torch.where(masks[:, None], 255 - x, x) # |255 - patch| where the digit is, |0 - patch| elsewhere
     y = torch.searchsorted(torch.tensor(labels), y[rows])
-    return Pictures('photo_digits', x, y, [str(k) for k in labels], torch.arange(n - held), torch.arange(n - held, n), False, .5, masks)
+    vocab = [str(label) for label in labels]
+    return Pictures('photo_digits', x, y, vocab, torch.arange(k), torch.arange(k, n), flip=False, part=.5, masks=masks)
+
+def _repeated(rows, n):
+    "`n` of the rows, from the start again where there are fewer."
+    return rows[torch.arange(n) % max(len(rows), 1)]
