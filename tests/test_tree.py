@@ -107,7 +107,6 @@ MACHINERY = {'base', 'tables', 'images', 'nets', 'widgets', 'training'}
 EXCEPTIONS = {
     ('widgets.fit', 'curves'): 'a widget may use the maths of the lesson it shows',
     ('widgets.products', 'matmul'): 'a widget may use the maths of the lesson it shows',
-    ('training.mixup', 'learner'): 'Callback moves below the Learner when lesson 08 is rebuilt',
     ('nets.rows', 'vision'): 'standard_error moves below when the rows are rebuilt',
 }
 

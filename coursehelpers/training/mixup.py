@@ -9,14 +9,16 @@ __all__ = ['Mix']
 import torch
 from timm.data import Mixup
 from timm.data.mixup import mixup_target
+from torch import Tensor
 
 from ..base.files import DataError
-from ..learner import Callback
+from .callbacks import Callback
 
 # %% ../../nbs/tools/training/mixup.ipynb #2420c2bf
 class Mix(Callback):
-    """Mixes each training batch with itself, by timm's mixup and cutmix: `Learner(..., callbacks=[Mix()])`. The targets become probabilities
-    (b, labels), so the loss must take such, as cross-entropy does. Judging is not touched. The draws come from NumPy's generator, which a checkpoint keeps."""
+    """Mixes each training batch with itself, by timm's mixup and cutmix: `Learner(..., callbacks=[Mix()])`. The targets become
+    probabilities (b, labels), so the loss must take such, as cross-entropy does. Judging is not touched. The draws come from
+    NumPy's generator, which a checkpoint keeps. Options that mix nothing are a `ValueError`, other batches a `DataError`."""
     order = 10 # when the others have seen the batch as it came
 
     def __init__(self, alpha:float=.2, # of mixup: how even the mixture is; 0: none of it
@@ -26,19 +28,26 @@ class Mix(Callback):
                  smoothing:float=0., # part of each target that is spread over all labels
                  mode:str='batch', # one lam for a batch, or one for each 'pair' or 'elem'
                  labels:int|None=None): # how many; None: as many as the vocab has
-        if max(alpha, cutmix) <= 0: raise ValueError(f'Mix(alpha={alpha}, cutmix={cutmix}): nothing would be mixed. One of them must be above 0.')
+        if max(alpha, cutmix) <= 0:
+            raise ValueError(f'Mix(alpha={alpha}, cutmix={cutmix}): nothing would be mixed. One of them must be above 0.')
         if mode not in ('batch', 'pair', 'elem'): raise ValueError(f'Mix(mode={mode!r}): one of batch, pair, elem.')
-        self.alpha, self.cutmix, self.switch, self.prob, self.smoothing, self.mode, self.labels = alpha, cutmix, switch, prob, smoothing, mode, labels
+        self.options = dict(mixup_alpha=alpha, cutmix_alpha=cutmix, switch_prob=switch, prob=prob, label_smoothing=smoothing, mode=mode)
+        self.labels = labels
 
-    def before_batch(self, learn):
+    def before_batch(self, learn): # a Learner
         vocab = getattr(learn.dls, 'vocab', None)
-        if not (self.labels or vocab): raise DataError('Mix has to know how many labels there are, and these loaders have no vocab: Mix(labels=...).')
-        if learn.xb.ndim != 4: raise DataError(f'Mix needs pictures (b, c, height, width), and a batch is {tuple(learn.xb.shape)}.')
+        if not (self.labels or vocab):
+            raise DataError('Mix has to know how many labels there are, and these loaders have no vocab: Mix(labels=...).')
+        if learn.xb.ndim != 4:
+            raise DataError(f'Mix needs pictures (b, c, height, width), and a batch is {tuple(learn.xb.shape)}.')
         learn.xb, learn.yb = self.mixed(learn.xb, learn.yb, self.labels or len(vocab))
 
-    def mixed(self, xb, yb, labels): # (b, c, height, width); labels (b,), int64; how many there are
-        "(pictures, targets (b, labels)) of a mixed batch. An odd last one is left as it is; `xb` is not changed."
-        mix = Mixup(self.alpha, self.cutmix, None, self.prob, self.switch, self.mode, True, self.smoothing, labels)
+    def mixed(self, xb:Tensor, # (b, c, height, width); it is not changed
+              yb:Tensor, # labels (b,), int64
+              labels:int) -> tuple: # how many there are
+        "(pictures, targets (b, labels)) of a mixed batch. An odd last one is left as it is."
+        mix = Mixup(**self.options, num_classes=labels)
         xb, even = xb.clone(), len(xb) // 2 * 2 # timm mixes in place, and pairs only
-        targets = [mix(xb[:even], yb[:even])[1]] * (even > 0) + [mixup_target(yb[even:], labels, 1., self.smoothing)] * (even < len(xb))
-        return xb, torch.cat(targets)
+        targets = mixup_target(yb, labels, 1., self.options['label_smoothing'])
+        if even: targets[:even] = mix(xb[:even], yb[:even])[1]
+        return xb, targets
