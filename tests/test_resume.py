@@ -217,10 +217,10 @@ def refused(learn, path, epochs, words, **options):
 
 def test_another_plan(run_file):
     learn = make()
-    assert 'epochs: 5 here, 3 in the file' in refused(learn, run_file, 5, 'another run', callbacks=[Die(0)])
-    refused(learn, run_file, 3, r'lr: \[0.02\] here, \[0.01\] in the file', lr=.02, callbacks=[Die(0)])
+    assert 'epochs: 5 now, 3 in the file' in refused(learn, run_file, 5, 'another run', callbacks=[Die(0)])
+    refused(learn, run_file, 3, r'lr: \[0.02\] now, \[0.01\] in the file', lr=.02, callbacks=[Die(0)])
     learn.accumulate = 2
-    refused(learn, run_file, 3, 'accumulate: 2 here, 1 in the file', callbacks=[Die(0)])
+    refused(learn, run_file, 3, 'accumulate: 2 now, 1 in the file', callbacks=[Die(0)])
 
 
 @pytest.mark.parametrize('change', [dict(seed=1), dict(batch_size=8), dict(augment=False)])
@@ -233,7 +233,7 @@ def test_other_data(run_file, change):
 def test_another_model(run_file):
     learn = make()
     learn.model[0] = nn.Conv2d(3, 9, 3, 2)
-    refused(learn, run_file, 3, r'0.weight: \[9, 3, 3, 3\] here, \[8, 3, 3, 3\] in the file', callbacks=[Die(0)])
+    refused(learn, run_file, 3, r'0.weight: \[9, 3, 3, 3\] now, \[8, 3, 3, 3\] in the file', callbacks=[Die(0)])
 
 
 def test_a_model_is_no_run_and_a_run_no_model(run_file, tmp_path):
@@ -399,7 +399,7 @@ def test_callbacks_with_a_state_are_told_apart_by_class_and_number(tmp_path):
 def test_a_missing_state_is_refused_before_anything_is_loaded(tmp_path):
     path = tmp_path/'run.safetensors'
     with pytest.raises(KeyboardInterrupt): make().fit(3, quiet=True, checkpoint=path, every=2, callbacks=[Counts(), Die(5)])
-    refused(make(), path, 3, r"callbacks: \[\] here, \['Counts'\] in the file")
+    refused(make(), path, 3, r"callbacks: \[\] now, \['Counts'\] in the file")
     refused(make(), path, 3, 'callbacks', callbacks=[Counts(), Counts()])
 
 

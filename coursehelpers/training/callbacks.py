@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EVENTS', 'Callback', 'Clip', 'stalled', 'EarlyStop', 'ProgressTable', 'Track']
 
-# %% ../../nbs/tools/training/callbacks.ipynb #2c2f2583
+# %% ../../nbs/tools/training/callbacks.ipynb #a00fe76f
 import time
 
 from accelerate import Accelerator
@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 
 from .lossplots import losses_figure, show_again
 
-# %% ../../nbs/tools/training/callbacks.ipynb #cac1f9c5
-EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss', 'before_step', 'after_batch', 'after_epoch', 'after_fit')
+# %% ../../nbs/tools/training/callbacks.ipynb #c935494e
+EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss',
+          'before_step', 'after_batch', 'after_epoch', 'after_fit')
 
 class Callback:
     """Something that happens beside the training. Write a method for each of the EVENTS you need; it gets the learner.
@@ -31,25 +32,26 @@ class Callback:
         "Go on from `state`."
         vars(self).update(state)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #40418821
+# %% ../../nbs/tools/training/callbacks.ipynb #5757c35b
 class Clip(Callback):
-    """A callback that keeps steps short. Before each step: if the gradient of all of `learn.model`'s parameters together, as one long
-    vector, is longer than `most`, scale it down to that length, in place. A shorter one stays as it is."""
+    """A callback that keeps steps short. Before each step: if the gradient of all of `learn.model`'s parameters
+    together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one
+    stays as it is."""
     def __init__(self, most:float=1.):
         self.most = most
 
     def before_step(self, learn): # a Learner
         nn.utils.clip_grad_norm_(learn.model.parameters(), self.most)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #cfd60266
+# %% ../../nbs/tools/training/callbacks.ipynb #97eb3892
 def stalled(values, # one number an epoch; lower is better
             patience:int): # epochs to wait
-    """Have the last `patience` values brought nothing better? True if none of them is lower than the lowest of those before them.
-    False as long as there are no more values than `patience`."""
+    """Have the last `patience` values brought nothing better? True if none of them is lower than the lowest of
+    those before them. False as long as there are no more values than `patience`."""
     return len(values) > patience and min(values[-patience:]) >= min(values[:-patience])
 
 class EarlyStop(Callback):
-    "Ends the training when `watch` has not become better for `patience` epochs. A column that is not there is a `ValueError`."
+    "Ends the training when `watch` has not become better for `patience` epochs. An unknown column is a `ValueError`."
     order = 80 # after the table of the epoch
 
     def __init__(self, watch:str='valid_loss', # a column of the table
@@ -71,7 +73,7 @@ class EarlyStop(Callback):
             values = [-v for v in values]
         if stalled(values, self.patience): learn.stop = True
 
-# %% ../../nbs/tools/training/callbacks.ipynb #1e6a4a85
+# %% ../../nbs/tools/training/callbacks.ipynb #fc9a28bc
 class ProgressTable(Callback):
     "The table of epochs. In a notebook also a bar and, when a fit takes longer, a picture of the losses that moves."
     order = 50
@@ -110,10 +112,10 @@ class ProgressTable(Callback):
         took = time.perf_counter() - start
         self.next = start + took + max(.5, 30 * took)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #c9dd921f
+# %% ../../nbs/tools/training/callbacks.ipynb #2e6a95c1
 class Track(Callback):
-    """Sends each epoch's row to an experiment tracker that accelerate knows; one that is not installed is an `ImportError`.
-    'tensorboard' writes into a folder and needs no network."""
+    """Sends each epoch's row to an experiment tracker that accelerate knows. 'tensorboard' writes into a folder and
+    needs no network. One that is not installed is an `ImportError`."""
     order = 60
 
     def __init__(self, tracker:str='tensorboard', # or wandb, mlflow, trackio, ...
@@ -129,7 +131,7 @@ class Track(Callback):
         cpu = learn.device.type == 'cpu'
         self.accelerator = Accelerator(cpu=cpu, log_with=self.tracker, project_dir=self.folder)
         if not self.accelerator.log_with: # it leaves out what is not there
-            raise ImportError(f'the tracker {self.tracker!r} needs a package that is not installed: %pip install {self.tracker}')
+            raise ImportError(f'the tracker {self.tracker!r} is not installed: %pip install {self.tracker}')
         self.accelerator.init_trackers(self.name)
 
     def after_epoch(self, learn): # a Learner

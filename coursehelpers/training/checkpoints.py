@@ -43,7 +43,7 @@ def _checksum(tensors, facts):
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #bf4ac7e2
 def sweep(path): # a file that `write` makes
-    "Remove what killed processes left beside `path`. What was touched in the last ten minutes may still be at work, and stays."
+    "Remove what killed processes left beside `path`. Younger ones may still be at work."
     path = Path(path)
     for part in path.parent.glob(f'.{glob.escape(path.name)}.*.part'):
         with suppress(FileNotFoundError): # another process was quicker
@@ -52,7 +52,7 @@ def sweep(path): # a file that `write` makes
 def write(path, # the file to make; it takes its name when it is complete
           tensors:dict, # name: tensor, on any device
           info:dict): # facts, as JSON can hold them
-    "Tensors and facts in one safetensors file. `path` holds the old content until the new is complete; a full disk is an `OSError`."
+    "Tensors and facts in one file. `path` holds the old content until the new is complete; a full disk is an `OSError`."
     apart = dict(device='cpu', copy=True, memory_format=torch.contiguous_format) # tied weights too
     own = {name: t.detach().to(**apart) for name, t in tensors.items()}
     facts = json.dumps(info)
@@ -65,8 +65,10 @@ def write(path, # the file to make; it takes its name when it is complete
             raise OSError(f'{path}: {e}') from None
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #16f0d0d5
+_copy = 'Put a copy in its place, or delete it and start anew.'
+
 def read(path) -> tuple: # a file made by `write`, or any safetensors file
-    "(tensors, info) of a file; info is {} where none was written. One that is cut off, changed or too new is a `CheckpointError`."
+    "(tensors, info); info is {} where none was written. A file cut off, changed or too new is a `CheckpointError`."
     def no(why): return CheckpointError(f'{path}: {why} Nothing was loaded or overwritten.')
     if not Path(path).is_file(): raise no('no such file.')
     try:
@@ -75,10 +77,11 @@ def read(path) -> tuple: # a file made by `write`, or any safetensors file
             tensors = {name: f.get_tensor(name) for name in f.keys()}
         layout, facts = int(header.get('layout', 0)), header.get('info', '{}')
     except (SafetensorError, OSError, ValueError, KeyError) as e:
-        raise no(f'not a whole safetensors file ({e}). Put a copy in its place, or delete it and start anew.') from None
-    if layout > FORMAT: raise no(f'its layout has the number {layout}, and this package knows {FORMAT}. Install the newer one.')
+        raise no(f'not a whole safetensors file ({e}). {_copy}') from None
+    if layout > FORMAT:
+        raise no(f'its layout has the number {layout}, and this package knows {FORMAT}. Install the newer one.')
     if layout and header.get('checksum') != _checksum(tensors, facts):
-        raise no('its checksum is wrong, so some bytes have changed. Put a copy in its place, or delete it and start anew.')
+        raise no(f'its checksum is wrong, so some bytes have changed. {_copy}')
     try:
         return tensors, dict(json.loads(facts))
     except (ValueError, TypeError) as e: # of another program's file
@@ -94,13 +97,16 @@ def take_tensors(value, # tensors, numbers, text, None, in lists, tuples and dic
         return {'tensor': at}
     if isinstance(value, np.generic): return value.item()
     if value is None or isinstance(value, (bool, int, float, str)): return value
-    if isinstance(value, list): return [take_tensors(v, tensors, f'{at}.{i}') for i, v in enumerate(value)]
-    if isinstance(value, tuple): return {'tuple': take_tensors(list(value), tensors, at)}
+    if isinstance(value, list):
+        return [take_tensors(v, tensors, f'{at}.{i}') for i, v in enumerate(value)]
+    if isinstance(value, tuple):
+        return {'tuple': take_tensors(list(value), tensors, at)}
     if isinstance(value, dict):
-        return {'dict': [[take_tensors(k, tensors, at), take_tensors(v, tensors, f'{at}.{k}')] for k, v in value.items()]}
+        pairs = [[take_tensors(k, tensors, at), take_tensors(v, tensors, f'{at}.{k}')] for k, v in value.items()]
+        return {'dict': pairs}
     raise CheckpointError(
-        f'{at} is a {type(value).__name__}, and a checkpoint holds tensors, numbers, text, lists, tuples and dicts only. '
-        'If it belongs to a callback of yours, give that a `state_dict` and a `load_state_dict`.')
+        f'{at} is a {type(value).__name__}, and a checkpoint holds tensors, numbers, text, lists, tuples and dicts '
+        'only. If it belongs to a callback of yours, give that a `state_dict` and a `load_state_dict`.')
 
 def put_tensors(taken, # from `take_tensors`
                 tensors:dict): # the tensors it names
@@ -112,13 +118,16 @@ def put_tensors(taken, # from `take_tensors`
     return {put_tensors(k, tensors): put_tensors(v, tensors) for k, v in taken['dict']}
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #3a6aa41e
-def random_state(load=None) -> dict: # a torch DataLoader, or anything else: one with a `generator` of its own is asked too
+def random_state(load=None) -> dict: # any loader: one with a `generator` of its own is asked too
     "Where the random numbers of torch, the device, NumPy, Python and the loader stand."
     name, keys, *rest = np.random.get_state()
     state = dict(torch=torch.get_rng_state(), numpy=(name, keys.tolist(), *rest), python=random.getstate())
-    if torch.cuda.is_available() and torch.cuda.is_initialized(): state['cuda'] = torch.cuda.get_rng_state()
-    if torch.backends.mps.is_available(): state['mps'] = torch.mps.get_rng_state()
-    if getattr(load, 'generator', None): state['loader'] = load.generator.get_state()
+    if torch.cuda.is_initialized():
+        state['cuda'] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        state['mps'] = torch.mps.get_rng_state()
+    if getattr(load, 'generator', None):
+        state['loader'] = load.generator.get_state()
     return state
 
 def set_random_state(state:dict, # from `random_state`
@@ -134,16 +143,18 @@ def set_random_state(state:dict, # from `random_state`
 # %% ../../nbs/tools/training/checkpoints.ipynb #484ec33f
 def _same(a, b):
     "Equal, or nearly?"
-    if isinstance(a, list) and isinstance(b, list): return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, float) and isinstance(b, (int, float)): return math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-9)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-9)
     return a == b
 
-def differences(here:dict, # name: what JSON can hold
-                there:dict, # the same, from the file
+def differences(now:dict, # name: what JSON can hold
+                then:dict, # the same, from the file
                 most:int=3) -> list: # how many to name
     "In words, the first entries that differ; [] if none does."
-    names = [name for name in dict.fromkeys([*here, *there]) if not _same(here.get(name), there.get(name))]
-    lines = [f'  {name}: {here.get(name)} here, {there.get(name)} in the file' for name in names[:most]]
+    names = [name for name in dict.fromkeys([*now, *then]) if not _same(now.get(name), then.get(name))]
+    lines = [f'  {name}: {now.get(name)} now, {then.get(name)} in the file' for name in names[:most]]
     if len(names) > most: lines.append(f'  and {len(names) - most} more')
     return lines
 
@@ -165,7 +176,7 @@ def versions() -> dict:
 def load_model(path, # a file made by `write`
                model, # takes its weights
                vocab=()) -> dict: # names of the labels, where they must be the same
-    "Put the weights into the model; gives the file's facts. If they are another model's: `CheckpointError`, and nothing is loaded."
+    "Put the weights into the model; gives the file's facts. Those of another model are a `CheckpointError`."
     tensors, info = read(path)
     if info.get('kind') == 'run':
         raise CheckpointError(f'{path} holds a run, which `fit` goes on with: fit(..., checkpoint={str(path)!r}).')
@@ -174,7 +185,7 @@ def load_model(path, # a file made by `write`
         lines += differences(dict(enumerate(vocab)), dict(enumerate(info['vocab'])))
     if lines:
         arch = info.get('arch', 'unknown')
-        said = [f'{path} is another model ({arch}):', *lines, 'Nothing was loaded. Make the model as it was made then.']
-        raise CheckpointError('\n'.join(said))
+        advice = 'Nothing was loaded. Make the model as it was made then.'
+        raise CheckpointError('\n'.join([f'{path} is another model ({arch}):', *lines, advice]))
     model.load_state_dict(tensors)
     return info

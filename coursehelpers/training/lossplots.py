@@ -21,7 +21,7 @@ def smooth(values, # numbers in the order they came
     return out
 
 # %% ../../nbs/tools/training/lossplots.ipynb #39df62d2
-def losses_figure(learn): # anything with `losses` (a batch each), `ends` (how many there were after each epoch) and `history`
+def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
     "(figure, what it shows) of all the losses so far."
     losses, mean = learn.losses, smooth(learn.losses)
     fig, ax = figure(5, 2.6)
@@ -29,7 +29,8 @@ def losses_figure(learn): # anything with `losses` (a batch each), `ends` (how m
     ax.plot(places, [losses[i] for i in places], color=COLOURS['sky'], lw=.7, label='each batch')
     ax.plot(places, [mean[i] for i in places], color=COLOURS['blue'], label='training, smoothed')
     rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, learn.history) if 'valid_loss' in row]
-    if rows: ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
+    if rows:
+        ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
     ax.set(xlabel='batch', ylabel='loss', ylim=(0, 1.1 * max(mean, default=1)))
     ax.legend(frameon=False)
     if not mean: return fig, 'No losses yet: fit has not run.'
@@ -50,8 +51,8 @@ def search_figure(rates, # tried, rising
     top = 1.1 * mean[0] + .5 * (mean[0] - min(mean))
     ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(min(losses) - .05 * mean[0], top))
     ax.legend(frameon=False)
-    return fig, (f'Loss at {len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}: lowest near {10 * lr:.1e}, '
-                 f'beyond it the loss rises. Suggested: {lr:.1e}.')
+    tried = f'{len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}'
+    return fig, f'Loss at {tried}: lowest near {10 * lr:.1e}, beyond it the loss rises. Suggested: {lr:.1e}.'
 
 # %% ../../nbs/tools/training/lossplots.ipynb #20a72292
 def show_again(fig, # a matplotlib figure
@@ -59,6 +60,7 @@ def show_again(fig, # a matplotlib figure
                shown=None): # what the call before gave back; None: show it for the first time
     "Show the figure, in the place where the one before was shown."
     new = content(fig, alt)
-    if shown is None: return display(new['data'], metadata=new['metadata'], raw=True, display_id=True)
+    if shown is None:
+        return display(new['data'], metadata=new['metadata'], raw=True, display_id=True)
     shown.update(new['data'], metadata=new['metadata'], raw=True)
     return shown

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['out_of_memory', 'Memory', 'joined', 'laid_aside']
 
-# %% ../../nbs/tools/training/memory.ipynb #64046928
+# %% ../../nbs/tools/training/memory.ipynb #56981b23
 import math
 
 import torch
 from accelerate.utils import concatenate, find_batch_size, slice_tensors
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-# %% ../../nbs/tools/training/memory.ipynb #e679eabc
+# %% ../../nbs/tools/training/memory.ipynb #8ddeaad7
 _also_full = 'CUBLAS_STATUS_ALLOC_FAILED', 'CUDNN_STATUS_ALLOC_FAILED', 'CUDA error: out of memory'
 
 def out_of_memory(e:Exception) -> bool:
@@ -46,14 +46,15 @@ class Memory:
         if most == 1 or self.world > 1:
             where = f' in one of {self.world} processes' if self.world > 1 else ''
             raise torch.OutOfMemoryError(
-                f'out of memory with {most} at once{where}. What needs less: a smaller batch_size (with accumulate for the same '
-                "steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks.") from e
+                f'out of memory with {most} at once{where}. What needs less: a smaller batch_size (with accumulate for '
+                "the same steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks."
+            ) from e
         self.at_once = math.ceil(most / 2)
         print(f'out of memory with {most} at once: from here {self.at_once} at a time. '
               'Steps stay the same; only batch norm, where there is one, sees fewer.')
 
     def parts(self, *batch): # tensors, or lists and dicts of them, of n examples each
-        "(*part, weight) for each part of the batch that goes through: of one size but the last; the weights add up to 1."
+        "(*part, weight) for each part that goes through: of one size but the last; the weights add up to 1."
         n = find_batch_size(batch) if self.at_once else 0
         if not self.at_once or n <= self.at_once:
             yield *batch, 1
@@ -70,7 +71,7 @@ def joined(parts): # of (preds, loss, weight)
     preds, losses, weights = zip(*parts)
     return concatenate(list(preds)), sum(loss * weight for loss, weight in zip(losses, weights))
 
-# %% ../../nbs/tools/training/memory.ipynb #858fd1a4
+# %% ../../nbs/tools/training/memory.ipynb #1bccdba8
 class laid_aside:
     "A block that begins without gradients; behind it those from before are added."
     def __init__(self, model:torch.nn.Module):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['run_plan', 'run_state', 'set_run_state', 'Checkpoint']
 
-# %% ../../nbs/tools/training/resume.ipynb #f42d2693
+# %% ../../nbs/tools/training/resume.ipynb #4edd6461
 import copy
 import warnings
 from collections import Counter
@@ -31,7 +31,7 @@ from coursehelpers.training.checkpoints import (
 from .devices import moved
 from .watching import not_finite
 
-# %% ../../nbs/tools/training/resume.ipynb #e648f604
+# %% ../../nbs/tools/training/resume.ipynb #bcbd7a3a
 def _name(thing):
     "A name for a function, class or partial, with its options."
     if thing is None: return 'none'
@@ -57,13 +57,14 @@ def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
     groups = learn.opt.param_groups
     return dict(epochs=learn.epochs, accumulate=learn.accumulate, precision=learn.precision,
-                lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups], trained=[len(g['params']) for g in groups],
+                lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups],
+                trained=[len(g['params']) for g in groups],
                 optimiser=_name(learn.opt_func), schedule=_name(learn.schedule), loss=_name(learn.loss_func),
                 callbacks=sorted(type(c).__name__ for c in learn.active if c.state_dict()), **_about(learn.dls))
 
-# %% ../../nbs/tools/training/resume.ipynb #8cbf6d79
+# %% ../../nbs/tools/training/resume.ipynb #75025d7e
 def _stateful(learn):
-    "{name: thing with a state}: what a fit makes anew comes first, the model last. Callbacks are numbered within their class."
+    "{name: what has a state}: what a fit makes anew, then callbacks, numbered within their class, then the model."
     parts = dict(optimiser=learn.opt, scaler=learn.scaler)
     if learn.sched: parts['schedule'] = learn.sched
     seen = Counter()
@@ -73,7 +74,7 @@ def _stateful(learn):
         parts[f'{name} {seen[name]}'] = c
     return parts | dict(model=learn.model)
 
-_kept = 'begun', 'history', 'ends', 'finished'
+_kept = 'first_loss', 'history', 'ends', 'finished'
 
 def run_state(learn, # a Learner whose fit is running
               epoch:int, # of this fit
@@ -83,12 +84,12 @@ def run_state(learn, # a Learner whose fit is running
     losses, rates = (torch.tensor(v, dtype=torch.float64) for v in (learn.losses, learn.rates))
     own = learn.processes.collect(dict(start=start, now=random_state(learn.dls.train), losses=losses))
     states = {name: part.state_dict() for name, part in _stateful(learn).items()}
-    spent = perf_counter() - learn.began if batch else 0.
+    spent = perf_counter() - learn.started if batch else 0.
     return dict(epoch=epoch, batch=batch, spent=spent, rates=rates, own=own, at_once=learn.memory.at_once,
                 parts={name: state for name, state in states.items() if state},
                 kept={name: getattr(learn, name) for name in _kept})
 
-# %% ../../nbs/tools/training/resume.ipynb #fc2539b5
+# %% ../../nbs/tools/training/resume.ipynb #758f952a
 def set_run_state(learn, # a Learner whose fit has begun
                   state:dict): # from `run_state`
     "Put the learner where the run was; gives the random state at the beginning of its epoch."
@@ -97,13 +98,14 @@ def set_run_state(learn, # a Learner whose fit has begun
     start, now, batch = own['start'], own['now'], state['batch']
     known = {name: state['kept'][name] for name in _kept}
     known |= dict(epoch=state['epoch'], losses=own['losses'].tolist(), rates=state['rates'].tolist())
-    known['began'] = perf_counter() - state['spent']
+    known['started'] = perf_counter() - state['spent']
     learn.memory.at_once = state['at_once']
     for name in sorted(state['parts'], key=list(parts).index):
         parts[name].load_state_dict(state['parts'][name])
     for p, averages in learn.opt.state.items(): # they lie in memory as the parameter does
         for name, v in averages.items():
-            if isinstance(v, Tensor) and v.shape == p.shape: averages[name] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+            if isinstance(v, Tensor) and v.shape == p.shape:
+                averages[name] = torch.empty_like(p, dtype=v.dtype).copy_(v)
     vars(learn).update(known)
     if batch: learn.batches = _rest(learn, start, now, batch)
     else: set_random_state(now, learn.dls.train)
@@ -121,7 +123,7 @@ def _rest(learn, start, now, skip):
     set_random_state(now, load)
     yield from enumerate(batches, skip)
 
-# %% ../../nbs/tools/training/resume.ipynb #24e23b25
+# %% ../../nbs/tools/training/resume.ipynb #5d6393ee
 _advice = ('Nothing was loaded or overwritten. Call `fit` as it was called then; '
            'or give `checkpoint` another name to train anew, or delete the file.')
 
@@ -156,7 +158,8 @@ class Checkpoint(Callback):
 
     def after_batch(self, learn): # a Learner
         self.count += 1
-        if self.stepped and self.due(learn): self.save(learn, learn.epoch, learn.batch + 1)
+        if self.stepped and self.due(learn):
+            self.save(learn, learn.epoch, learn.batch + 1)
         self.stepped = False # between two steps there are gradients, and no file holds those
 
     def after_epoch(self, learn): # a Learner
@@ -174,7 +177,7 @@ class Checkpoint(Callback):
     def save(self, learn, # a Learner
              epoch:int, # of this fit
              batch:int): # the next one
-        "Write the file. A full disk is one warning, and the last good file stays; a weight that is no number is a `NonFiniteLoss`."
+        "Write the file. A full disk is one warning, and the last good file stays; a bad weight is a `NonFiniteLoss`."
         learn.log.read()
         numbers = [v for v in learn.model.state_dict().values() if v.is_floating_point()]
         if not all(v.isfinite().all() for v in numbers):
@@ -188,23 +191,25 @@ class Checkpoint(Callback):
             write(self.path, tensors, info)
         except OSError as e:
             if not self.warned:
-                warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last good one, '
-                              'if there was one.', RuntimeWarning, stacklevel=2)
+                warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last '
+                              'good one, if there was one.', RuntimeWarning, stacklevel=2)
             self.warned = True
 
     def resume(self, learn): # a Learner
-        "Go on from the file. A run of another model or with another plan is a `CheckpointError`, and nothing is changed."
+        "Go on from the file. A run of another model or plan is a `CheckpointError`, and nothing is changed."
         tensors, info = read(self.path)
         if info.get('kind') != 'run':
-            raise CheckpointError(f'{self.path} holds no run, but a model: `load` takes it. Give `checkpoint` another name.')
+            raise CheckpointError(f'{self.path} holds no run, but a model for `load`. Give `checkpoint` another name.')
         try:
             state = put_tensors(info['state'], tensors)
             model = shapes(learn.model.state_dict())
             lines = differences(self.plan, info['plan'], 9) + differences(model, shapes(state['parts']['model']))
-            if lines: raise CheckpointError('\n'.join([f'{self.path} is another run:', *lines, _advice]))
+            if lines:
+                raise CheckpointError('\n'.join([f'{self.path} is another run:', *lines, _advice]))
             self.start = set_run_state(learn, state)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
-            raise CheckpointError(f'{self.path} holds a run of another version ({type(e).__name__}: {e}). {_advice}') from e
+            why = f'{type(e).__name__}: {e}'
+            raise CheckpointError(f'{self.path} holds a run of another version ({why}). {_advice}') from e
         self.count, self.last = 0, perf_counter()
         self.complete = learn.stop = learn.finished
         place = f'goes on in epoch {len(learn.history)}, batch {state["batch"]}'

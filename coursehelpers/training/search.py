@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['untouched', 'StopSearch', 'try_rates']
 
-# %% ../../nbs/tools/training/search.ipynb #ca6ab0cb
+# %% ../../nbs/tools/training/search.ipynb #55e2827a
 import copy
 from contextlib import contextmanager, suppress
 
@@ -16,7 +16,7 @@ from .checkpoints import random_state, set_random_state
 from .lossplots import smooth
 from .watching import NonFiniteLoss
 
-# %% ../../nbs/tools/training/search.ipynb #db09ccac
+# %% ../../nbs/tools/training/search.ipynb #8b7c5739
 @contextmanager
 def untouched(model, # any module
               dls): # its loaders: a Dls
@@ -39,7 +39,7 @@ def untouched(model, # any module
             load.epoch, load.skip = epoch, skip
         set_random_state(state, dls.train)
 
-# %% ../../nbs/tools/training/search.ipynb #4500673f
+# %% ../../nbs/tools/training/search.ipynb #0f13b2e7
 class StopSearch(Callback):
     "Ends the search after its last step, or when the loss has left its lowest value far behind."
     def __init__(self, steps:int):

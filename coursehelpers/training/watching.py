@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_labels', 'NonFiniteLoss', 'not_finite', 'LossLog']
 
-# %% ../../nbs/tools/training/watching.ipynb #0123216e
+# %% ../../nbs/tools/training/watching.ipynb #f39f7349
 import math
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..base.files import DataError
 
-# %% ../../nbs/tools/training/watching.ipynb #52bce707
+# %% ../../nbs/tools/training/watching.ipynb #97170b0b
 def _where(learn, batch): return f'epoch {len(learn.history)}, batch {batch}'
 
 def _are_scores(preds, y):
@@ -35,10 +35,10 @@ def check_labels(learn): # a Learner with `preds` and `yb` of a batch
     ignored = options.get('ignore_index', getattr(learn.loss_func, 'ignore_index', -100))
     bad = y[(y != ignored) & ((y < 0) | (y >= n))]
     if len(bad):
-        raise DataError(f'label {bad[0].item()} in {_where(learn, learn.batch)}: the model gives {n} scores, so labels go '
-                        f'from 0 to {n - 1}. Correct the labels, or make the last layer wider.')
+        raise DataError(f'label {bad[0].item()} in {_where(learn, learn.batch)}: the model gives {n} scores, '
+                        f'so labels go from 0 to {n - 1}. Correct the labels, or make the last layer wider.')
 
-# %% ../../nbs/tools/training/watching.ipynb #4188d8c9
+# %% ../../nbs/tools/training/watching.ipynb #507336a5
 class NonFiniteLoss(FloatingPointError):
     "The loss is infinite or no number. Says in which batch."
 
@@ -49,8 +49,8 @@ def not_finite(learn, # a Learner whose fit is running
     rate = max(g.get('max_lr', g.get('initial_lr', g['lr'])) for g in learn.opt.param_groups)
     ours = hasattr(learn.dls.train, 'batch')
     again = f'learn.dls.train.batch({len(learn.history)}, {batch})' if ours else 'learn.xb, learn.yb'
-    return NonFiniteLoss(f'{what} in {_where(learn, batch)} (highest learning rate {rate:g}). Try a rate ten times smaller; if it '
-                         f'stays, look for inputs that are not finite: xb, yb = {again}; xb.isfinite().all()')
+    return NonFiniteLoss(f'{what} in {_where(learn, batch)} (highest learning rate {rate:g}). Try a rate ten times '
+                         f'smaller; if it stays, look for bad inputs: xb, yb = {again}; xb.isfinite().all()')
 
 class LossLog:
     "Writes each batch's loss into `learn.losses`, as a number."
@@ -70,5 +70,6 @@ class LossLog:
         self.waiting = []
         first = self.learn.batch - len(values) + 1
         for batch, value in enumerate(values, first):
-            if not math.isfinite(value): raise not_finite(self.learn, f'the loss became {value}', batch)
+            if not math.isfinite(value):
+                raise not_finite(self.learn, f'the loss became {value}', batch)
             self.learn.losses.append(value)
