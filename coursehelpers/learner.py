@@ -143,7 +143,8 @@ class Learner:
         "All the batches of an epoch, or those that are left of it, then a row of `history`."
         if self.batches is None: self._begin_epoch()
         self.train_mode()
-        for self.batch, (self.xb, self.yb) in self.batches:
+        for i, (xb, yb) in self.batches:
+            self.batch, self.xb, self.yb = i, xb, yb
             self._one_batch()
             if self.stop: return
         self.log.read()
@@ -190,7 +191,8 @@ class Learner:
         "Forward and backward, for the whole batch or each of its parts."
         whole, done = (self.xb, self.yb), []
         try:
-            for self.xb, self.yb, weight in self.memory.parts(*whole):
+            for xb, yb, weight in self.memory.parts(*whole):
+                self.xb, self.yb = xb, yb
                 self._forward_backward(share * weight)
                 done.append((self.preds, self.loss, weight))
         finally:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EVENTS', 'Callback', 'Clip', 'stalled', 'EarlyStop', 'ProgressTable', 'Track']
 
-# %% ../../nbs/tools/training/callbacks.ipynb #a00fe76f
+# %% ../../nbs/tools/training/callbacks.ipynb #0572be5d
 import time
 
 from accelerate import Accelerator
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from .lossplots import losses_figure, show_again
 
-# %% ../../nbs/tools/training/callbacks.ipynb #c935494e
+# %% ../../nbs/tools/training/callbacks.ipynb #5c0905d4
 EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss',
           'before_step', 'after_batch', 'after_epoch', 'after_fit')
 
@@ -32,7 +32,7 @@ class Callback:
         "Go on from `state`."
         vars(self).update(state)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #5757c35b
+# %% ../../nbs/tools/training/callbacks.ipynb #6a9d160e
 class Clip(Callback):
     """A callback that keeps steps short. Before each step: if the gradient of all of `learn.model`'s parameters
     together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one
@@ -43,7 +43,7 @@ class Clip(Callback):
     def before_step(self, learn): # a Learner
         nn.utils.clip_grad_norm_(learn.model.parameters(), self.most)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #97eb3892
+# %% ../../nbs/tools/training/callbacks.ipynb #26ada2ab
 def stalled(values, # one number an epoch; lower is better
             patience:int): # epochs to wait
     """Have the last `patience` values brought nothing better? True if none of them is lower than the lowest of
@@ -73,7 +73,7 @@ class EarlyStop(Callback):
             values = [-v for v in values]
         if stalled(values, self.patience): learn.stop = True
 
-# %% ../../nbs/tools/training/callbacks.ipynb #fc9a28bc
+# %% ../../nbs/tools/training/callbacks.ipynb #54af9170
 class ProgressTable(Callback):
     "The table of epochs. In a notebook also a bar and, when a fit takes longer, a picture of the losses that moves."
     order = 50
@@ -112,7 +112,7 @@ class ProgressTable(Callback):
         took = time.perf_counter() - start
         self.next = start + took + max(.5, 30 * took)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #2e6a95c1
+# %% ../../nbs/tools/training/callbacks.ipynb #75739372
 class Track(Callback):
     """Sends each epoch's row to an experiment tracker that accelerate knows. 'tensorboard' writes into a folder and
     needs no network. One that is not installed is an `ImportError`."""

@@ -6,7 +6,6 @@
 __all__ = ['Mix']
 
 # %% ../../nbs/tools/training/mixup.ipynb #2147b857
-import torch
 from timm.data import Mixup
 from timm.data.mixup import mixup_target
 from torch import Tensor
