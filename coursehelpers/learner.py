@@ -39,8 +39,8 @@ _all_ = ['EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss
 # %% ../nbs/full/08_learner.ipynb #b7c96112
 def one_cycle(opt, # a torch optimiser; the rate of each group is the highest it will get
               steps:int): # in all
-    """A scheduler of torch: the rate rises for three tenths of the steps, then falls to almost nothing
-    (Smith 2018). A momentum moves the other way."""
+    """A scheduler of torch: the rate rises for three tenths of the steps, then falls to almost
+    nothing (Smith 2018). A momentum moves the other way."""
     highest = [g['lr'] for g in opt.param_groups]
     momentum = 'betas' in opt.defaults or opt.defaults.get('momentum', 0) > 0
     return OneCycleLR(opt, highest, total_steps=steps, cycle_momentum=momentum)
@@ -92,7 +92,7 @@ class Learner:
 
     def fit(self,
             epochs:int, # passes over the training data
-            lr=None, # the highest rate: a number, list or slice over the groups; None: the learner's
+            lr=None, # highest rate: a number, list or slice over the groups; None: the learner's
             quiet:bool=False, # show nothing
             callbacks=(), # for this fit, beside the learner's own
             checkpoint=None, # a file that keeps the run: the same call again goes on from there

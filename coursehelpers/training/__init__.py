@@ -1,1 +1,1 @@
-"What happens beside a training loop: callbacks, checkpoints and runs that go on, memory that ends, several processes, plots of losses."
+"What happens beside a training loop: callbacks, runs that go on, memory that ends, processes, plots of losses."

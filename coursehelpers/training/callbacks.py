@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EVENTS', 'Callback', 'Clip', 'stalled', 'EarlyStop', 'ProgressTable', 'Track']
 
-# %% ../../nbs/tools/training/callbacks.ipynb #0572be5d
+# %% ../../nbs/tools/training/callbacks.ipynb #6d590a79
 import time
 
 from accelerate import Accelerator
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from .lossplots import losses_figure, show_again
 
-# %% ../../nbs/tools/training/callbacks.ipynb #5c0905d4
+# %% ../../nbs/tools/training/callbacks.ipynb #edebf035
 EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss',
           'before_step', 'after_batch', 'after_epoch', 'after_fit')
 
@@ -32,7 +32,7 @@ class Callback:
         "Go on from `state`."
         vars(self).update(state)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #6a9d160e
+# %% ../../nbs/tools/training/callbacks.ipynb #118658d6
 class Clip(Callback):
     """A callback that keeps steps short. Before each step: if the gradient of all of `learn.model`'s parameters
     together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one
@@ -43,7 +43,7 @@ class Clip(Callback):
     def before_step(self, learn): # a Learner
         nn.utils.clip_grad_norm_(learn.model.parameters(), self.most)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #26ada2ab
+# %% ../../nbs/tools/training/callbacks.ipynb #426180ce
 def stalled(values, # one number an epoch; lower is better
             patience:int): # epochs to wait
     """Have the last `patience` values brought nothing better? True if none of them is lower than the lowest of
@@ -73,7 +73,7 @@ class EarlyStop(Callback):
             values = [-v for v in values]
         if stalled(values, self.patience): learn.stop = True
 
-# %% ../../nbs/tools/training/callbacks.ipynb #54af9170
+# %% ../../nbs/tools/training/callbacks.ipynb #535ccc8c
 class ProgressTable(Callback):
     "The table of epochs. In a notebook also a bar and, when a fit takes longer, a picture of the losses that moves."
     order = 50
@@ -112,7 +112,7 @@ class ProgressTable(Callback):
         took = time.perf_counter() - start
         self.next = start + took + max(.5, 30 * took)
 
-# %% ../../nbs/tools/training/callbacks.ipynb #75739372
+# %% ../../nbs/tools/training/callbacks.ipynb #2da9b3a8
 class Track(Callback):
     """Sends each epoch's row to an experiment tracker that accelerate knows. 'tensorboard' writes into a folder and
     needs no network. One that is not installed is an `ImportError`."""

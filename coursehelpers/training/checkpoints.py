@@ -52,7 +52,7 @@ def sweep(path): # a file that `write` makes
 def write(path, # the file to make; it takes its name when it is complete
           tensors:dict, # name: tensor, on any device
           info:dict): # facts, as JSON can hold them
-    "Tensors and facts in one file. `path` holds the old content until the new is complete; a full disk is an `OSError`."
+    "Tensors and facts in one file. `path` holds the old until the new is complete; a full disk is an `OSError`."
     apart = dict(device='cpu', copy=True, memory_format=torch.contiguous_format) # tied weights too
     own = {name: t.detach().to(**apart) for name, t in tensors.items()}
     facts = json.dumps(info)
@@ -136,8 +136,10 @@ def set_random_state(state:dict, # from `random_state`
     torch.set_rng_state(state['torch'])
     np.random.set_state(state['numpy'])
     random.setstate(state['python'])
-    if 'cuda' in state and torch.cuda.is_available(): torch.cuda.set_rng_state(state['cuda'])
-    if 'mps' in state and torch.backends.mps.is_available(): torch.mps.set_rng_state(state['mps'])
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'])
+    if 'mps' in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state['mps'])
     if 'loader' in state: load.generator.set_state(state['loader'])
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #484ec33f

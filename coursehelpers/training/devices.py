@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['check_precision', 'forward', 'moved', 'gpu_settings', 'Compiled']
 
-# %% ../../nbs/tools/training/devices.ipynb #26fbc4fa
+# %% ../../nbs/tools/training/devices.ipynb #7bbcd00f
 from contextlib import contextmanager
 
 import torch
 from accelerate.utils import convert_to_fp32, send_to_device
 from torch import Tensor, nn
 
-# %% ../../nbs/tools/training/devices.ipynb #e35c8caa
+# %% ../../nbs/tools/training/devices.ipynb #c6c8acd2
 _dtypes = dict(no=None, bf16=torch.bfloat16, fp16=torch.float16)
 
 def check_precision(precision:str, # no, bf16 or fp16
@@ -42,7 +42,7 @@ def moved(batches, # of (xb, yb): tensors, or lists and dicts of them
     for xb, yb in batches:
         yield put(xb), put(yb)
 
-# %% ../../nbs/tools/training/devices.ipynb #b79e70d9
+# %% ../../nbs/tools/training/devices.ipynb #fdc94617
 @contextmanager
 def gpu_settings(device:torch.device):
     "A block in which a GPU computes in its quick way; behind it the settings are as before. Elsewhere nothing is set."
@@ -58,7 +58,7 @@ def gpu_settings(device:torch.device):
         torch.set_float32_matmul_precision(precision)
         torch.backends.cudnn.benchmark = benchmark
 
-# %% ../../nbs/tools/training/devices.ipynb #f8153ff4
+# %% ../../nbs/tools/training/devices.ipynb #5209afd8
 class Compiled(nn.Module):
     "A model through `torch.compile`; where that does not work, the model as it is."
     def __init__(self, model:nn.Module, **options): # for `torch.compile`

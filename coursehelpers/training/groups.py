@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['groups_of', 'spread', 'moving']
 
-# %% ../../nbs/tools/training/groups.ipynb #17edc00b
+# %% ../../nbs/tools/training/groups.ipynb #2d78d37c
 def groups_of(model, # any module
               cut=None) -> list: # function model -> list of parameter lists, or of dicts with `params`; None: one group
     "The model's parameters: a list of dict(params=[...]), with `lr` where `cut` gives one."

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['out_of_memory', 'Memory', 'joined', 'laid_aside']
 
-# %% ../../nbs/tools/training/memory.ipynb #f26b74a1
+# %% ../../nbs/tools/training/memory.ipynb #797f0e1a
 import math
 
 import torch
 from accelerate.utils import concatenate, find_batch_size, slice_tensors
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-# %% ../../nbs/tools/training/memory.ipynb #7c936a01
+# %% ../../nbs/tools/training/memory.ipynb #71697e2c
 _also_full = 'CUBLAS_STATUS_ALLOC_FAILED', 'CUDNN_STATUS_ALLOC_FAILED', 'CUDA error: out of memory'
 
 def out_of_memory(e:Exception) -> bool:
@@ -71,7 +71,7 @@ def joined(parts): # of (preds, loss, weight)
     preds, losses, weights = zip(*parts)
     return concatenate(list(preds)), sum(loss * weight for loss, weight in zip(losses, weights))
 
-# %% ../../nbs/tools/training/memory.ipynb #ba12411e
+# %% ../../nbs/tools/training/memory.ipynb #c88f3a74
 class laid_aside:
     "A block that begins without gradients; behind it those from before are added."
     def __init__(self, model:torch.nn.Module):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OneProcess', 'SeveralProcesses', 'processes']
 
-# %% ../../nbs/tools/training/processes.ipynb #703c9fa0
+# %% ../../nbs/tools/training/processes.ipynb #12910e25
 import os
 from contextlib import nullcontext
 
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, gather_object
 from torch.utils.data import DataLoader
 
-# %% ../../nbs/tools/training/processes.ipynb #bcdcfe2e
+# %% ../../nbs/tools/training/processes.ipynb #1f04a7e6
 class OneProcess:
     "This process alone: nothing is shared, nobody is waited for."
     rank, world = 0, 1
@@ -33,7 +33,7 @@ class OneProcess:
     def from_main(self, thing): return thing # what the first one says
     def wait(self): pass
 
-# %% ../../nbs/tools/training/processes.ipynb #e9e56258
+# %% ../../nbs/tools/training/processes.ipynb #af682414
 class SeveralProcesses(OneProcess):
     "The processes that torchrun started, seen from one of them."
     def __init__(self, device): # where it computes: 'cpu', or a GPU of its own

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['run_plan', 'run_state', 'set_run_state', 'Checkpoint']
 
-# %% ../../nbs/tools/training/resume.ipynb #5ac9070e
+# %% ../../nbs/tools/training/resume.ipynb #b3eefade
 import copy
 import warnings
 from collections import Counter
@@ -31,7 +31,7 @@ from coursehelpers.training.checkpoints import (
 from .devices import moved
 from .watching import not_finite
 
-# %% ../../nbs/tools/training/resume.ipynb #447ae61f
+# %% ../../nbs/tools/training/resume.ipynb #effb15ed
 def _name(thing):
     "A name for a function, class or partial, with its options."
     if thing is None: return 'none'
@@ -62,7 +62,7 @@ def run_plan(learn) -> dict: # a Learner whose fit has begun
                 optimiser=_name(learn.opt_func), schedule=_name(learn.schedule), loss=_name(learn.loss_func),
                 callbacks=sorted(type(c).__name__ for c in learn.active if c.state_dict()), **_about(learn.dls))
 
-# %% ../../nbs/tools/training/resume.ipynb #023b5757
+# %% ../../nbs/tools/training/resume.ipynb #b3d72fe6
 def _stateful(learn):
     "{name: what has a state}: what a fit makes anew, then callbacks, numbered within their class, then the model."
     parts = dict(optimiser=learn.opt, scaler=learn.scaler)
@@ -89,7 +89,7 @@ def run_state(learn, # a Learner whose fit is running
                 parts={name: state for name, state in states.items() if state},
                 kept={name: getattr(learn, name) for name in _kept})
 
-# %% ../../nbs/tools/training/resume.ipynb #5434991b
+# %% ../../nbs/tools/training/resume.ipynb #e6d57d7e
 def set_run_state(learn, # a Learner whose fit has begun
                   state:dict): # from `run_state`
     "Put the learner where the run was; gives the random state at the beginning of its epoch."
@@ -123,7 +123,7 @@ def _rest(learn, start, now, skip):
     set_random_state(now, load)
     yield from enumerate(batches, skip)
 
-# %% ../../nbs/tools/training/resume.ipynb #445e6ae5
+# %% ../../nbs/tools/training/resume.ipynb #a7fb29ca
 _advice = ('Nothing was loaded or overwritten. Call `fit` as it was called then; '
            'or give `checkpoint` another name to train anew, or delete the file.')
 

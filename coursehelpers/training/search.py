@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['untouched', 'StopSearch', 'try_rates']
 
-# %% ../../nbs/tools/training/search.ipynb #b4f82385
+# %% ../../nbs/tools/training/search.ipynb #642f9209
 import copy
 from contextlib import contextmanager, suppress
 
@@ -16,7 +16,7 @@ from .checkpoints import random_state, set_random_state
 from .lossplots import smooth
 from .watching import NonFiniteLoss
 
-# %% ../../nbs/tools/training/search.ipynb #a207c5ae
+# %% ../../nbs/tools/training/search.ipynb #01fcf7a2
 @contextmanager
 def untouched(model, # any module
               dls): # its loaders: a Dls
@@ -39,7 +39,7 @@ def untouched(model, # any module
             load.epoch, load.skip = epoch, skip
         set_random_state(state, dls.train)
 
-# %% ../../nbs/tools/training/search.ipynb #b225fc9b
+# %% ../../nbs/tools/training/search.ipynb #b69ff34b
 class StopSearch(Callback):
     "Ends the search after its last step, or when the loss has left its lowest value far behind."
     def __init__(self, steps:int):

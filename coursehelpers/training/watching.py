@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_labels', 'NonFiniteLoss', 'not_finite', 'LossLog']
 
-# %% ../../nbs/tools/training/watching.ipynb #24478ed4
+# %% ../../nbs/tools/training/watching.ipynb #18edda55
 import math
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..base.files import DataError
 
-# %% ../../nbs/tools/training/watching.ipynb #9561890e
+# %% ../../nbs/tools/training/watching.ipynb #6dd16732
 def _where(learn, batch): return f'epoch {len(learn.history)}, batch {batch}'
 
 def _are_scores(preds, y):
@@ -38,7 +38,7 @@ def check_labels(learn): # a Learner with `preds` and `yb` of a batch
         raise DataError(f'label {bad[0].item()} in {_where(learn, learn.batch)}: the model gives {n} scores, '
                         f'so labels go from 0 to {n - 1}. Correct the labels, or make the last layer wider.')
 
-# %% ../../nbs/tools/training/watching.ipynb #ba5344c6
+# %% ../../nbs/tools/training/watching.ipynb #cb389014
 class NonFiniteLoss(FloatingPointError):
     "The loss is infinite or no number. Says in which batch."
 
