@@ -19,7 +19,7 @@ from .images.cache import presize
 from .images.reading import read_picture
 from .images.sets import Pictures
 from .nets.weights import create
-from .training.checkpoints import CheckpointError, read, unlike, versions, write
+from .training.checkpoints import CheckpointError, differences, read, shapes, versions, write
 
 # %% ../nbs/tools/deploy.ipynb #c1e54093
 def write_exported(file, # ends in .safetensors
@@ -78,7 +78,7 @@ class Exported:
             self.model = create(facts['arch'], len(facts['vocab']), None, in_chans=len(facts['mean']), **pad)
         except (DataError, TypeError) as e: # TypeError: an architecture that knows no pad_type
             raise CheckpointError(f'{file}: {e}') from None
-        lines = unlike(self.model.state_dict(), tensors)
+        lines = differences(shapes(self.model.state_dict()), shapes(tensors))
         if lines:
             raise CheckpointError('\n'.join([f'{file}: its weights are not those of {facts["arch"]} '
                                              f'for {len(facts["vocab"])} labels:', *lines]))

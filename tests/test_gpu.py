@@ -1,18 +1,19 @@
 "The GPU path, as far as a machine without one can show: layouts, torch.compile, what is set for CUDA, and the measurement itself."
-import copy
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from bench import gpu
-from coursehelpers import learner
 from coursehelpers.data import Dls, loaders, photo_digits
 from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Learner
 from coursehelpers.nets.weights import create
 from coursehelpers.training.checkpoints import read
+from coursehelpers.training.devices import gpu_settings
+from coursehelpers.training.watching import LossLog
 
 
 def net():
@@ -37,37 +38,25 @@ def test_convolutions_get_channels_last(singly):
     assert len(layouts) == len(learn.dls.train) + len(learn.dls.valid) and all(layouts) and all(m.weight.is_contiguous(memory_format=torch.channels_last) for m in convs)
 
 
-def test_what_is_set_for_cuda():
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
-    try:
-        learner._tune()
-        assert torch.get_float32_matmul_precision() == 'high' and torch.backends.cudnn.benchmark
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_what_is_set_for_a_gpu_and_put_back(device):
+    def settings(): return torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    before = settings()
+    with pytest.raises(KeyboardInterrupt), gpu_settings(torch.device(device)):
+        assert settings() == (('high', True) if device == 'cuda' else before)
+        raise KeyboardInterrupt
+    assert settings() == before
 
 
-def test_only_a_gpu_is_tuned(monkeypatch):
-    calls = []
-    monkeypatch.setattr(learner, '_tune', lambda: calls.append(1))
-    Learner(net(), small())
-    assert not calls
-    monkeypatch.setattr(Learner, 'device', property(lambda self: type('Device', (), dict(type='cuda'))()))
-    monkeypatch.setattr(nn.Module, 'to', lambda self, *a: self)
-    Learner(net(), small())
-    assert calls
-
-
-def test_losses_are_asked_for_seldom_on_a_device(monkeypatch):
+def test_losses_are_asked_for_seldom_on_a_device():
     "Off the CPU a number is asked for every 32 batches: sooner, the device would wait for Python."
-    learn, asked = Learner(net(), small()), []
+    asked, learn = [], SimpleNamespace(device=torch.device('cuda'), losses=[])
     class Loss:
         def detach(self): return self
         def item(self): asked.append(learn.batch); return 1.
-    monkeypatch.setattr(Learner, 'device', property(lambda self: type('Device', (), dict(type='cuda'))()))
-    learn._fresh = []
-    for learn.batch in range(70): learn._keep(Loss())
-    assert asked == [31] * 32 + [63] * 32
+    log = LossLog(learn)
+    for learn.batch in range(70): log.add(Loss())
+    assert asked == [31] * 32 + [63] * 32 and len(learn.losses) == 64
 
 
 # ---- torch.compile
@@ -77,7 +66,7 @@ def test_a_compiled_model_learns_the_same(precision, tmp_path):
     "Weights, the names of the weights, and what is saved; the last batch is smaller."
     plain, fast = (Learner(net(), small(), lr=.01, precision=precision, compile=c) for c in (False, dict(backend='aot_eager')))
     for learn in (plain, fast): learn.fit(2, quiet=True)
-    assert fast.model._compiled_call_impl is not None
+    assert fast.net is not fast.model
     assert list(plain.model.state_dict()) == list(fast.model.state_dict())
     assert all(torch.allclose(a, b, atol=1e-5 if precision == 'no' else .02) for a, b in zip(plain.model.state_dict().values(), fast.model.state_dict().values(), strict=True))
     fast.save(tmp_path/'m.safetensors')
@@ -102,16 +91,10 @@ def test_a_compiler_that_fails_is_one_line(capsys):
     plain, learn = Learner(net(), small(), lr=.01), Learner(net(), small(), lr=.01, compile=dict(backend=broken))
     for each in (plain, learn): each.fit(1, quiet=True)
     said = capsys.readouterr().out.strip().splitlines()
-    assert len(said) == 1 and said[0].startswith('torch.compile does not work here') and learn.model._compiled_call_impl is None and learn.at_once is None
+    assert len(said) == 1 and said[0].startswith('torch.compile does not work here') and learn.memory.at_once is None
     assert all(torch.equal(a, b) for a, b in zip(plain.model.state_dict().values(), learn.model.state_dict().values(), strict=True))
     judge = Learner(net(), small(), compile=dict(backend=broken))
     assert judge.predict()[0].shape == (len(judge.dls.valid.rows), 10)
-
-
-def test_copies_are_not_compiled():
-    "Such as those that frozen features are computed with."
-    learn = Learner(net(), small(), compile=dict(backend='eager'))
-    assert learn.model._compiled_call_impl is not None and copy.deepcopy(learn.model)._compiled_call_impl is None
 
 
 def test_many_compiled_learners_in_one_notebook():

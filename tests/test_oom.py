@@ -10,6 +10,7 @@ from coursehelpers.data import Dls, Loader, loaders, photo_digits
 from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Callback, Learner
 from coursehelpers.training.checkpoints import read
+from coursehelpers.training.memory import Memory
 
 WORDS = 'CUDA out of memory. Tried to allocate 20.00 MiB.'
 
@@ -61,11 +62,11 @@ def close(a, b, within=1e-6): return all(torch.allclose(v, w, atol=within) for v
 @pytest.mark.parametrize('most, place, accumulate', [(12, 'forward', 1), (8, 'backward', 1), (5, 'backward', 2), (8, 'backward', 3), (1, 'forward', 2)])
 def test_the_same_training(most, place, accumulate, capsys):
     free, short = pair(most, place, accumulate=accumulate, opt_func=torch.optim.SGD)
-    assert close(free.model, short.model) and free.at_once is None and short.at_once <= most
+    assert close(free.model, short.model) and free.memory.at_once is None and short.memory.at_once <= most
     assert free.rates == short.rates and torch.allclose(torch.tensor(free.losses), torch.tensor(short.losses), atol=1e-6)
     assert [set(r) for r in free.history] == [set(r) for r in short.history] and len(short.losses) == 6
     said = capsys.readouterr().out.strip().splitlines()
-    assert len(said) == {12: 1, 8: 1, 5: 2, 1: 4}[most] and said[0] == f'out of memory with 16 pictures at once: from here in 2 pieces of 8; a step still sees {16 * accumulate}.'
+    assert len(said) == {12: 1, 8: 1, 5: 2, 1: 4}[most] and said[0] == 'out of memory with 16 at once: from here 8 at a time. Steps stay the same; only batch norm, where there is one, sees fewer.'
 
 
 @pytest.mark.parametrize('place', ['forward', 'backward'])
@@ -87,7 +88,7 @@ def test_the_gradient_is_that_of_the_whole_batch():
             def before_step(self, learn): self.kept.setdefault(learn.model.most, []).append([p.grad.clone() for p in learn.model.parameters()])
         for m in (None, most):
             learn = Learner(Net(m), points(), lr=0., callbacks=[Look()], schedule=None)
-            if m: learn.at_once = m
+            if m: learn.memory.at_once = m
             learn.fit(1, quiet=True)
         assert all(torch.allclose(a, b, atol=1e-6) for r, s in zip(found[None], found[most], strict=True) for a, b in zip(r, s, strict=True))
         assert [n for n in learn.model.seen[:6]] == {5: [4] * 6, 3: [3] * 5 + [1]}[most]
@@ -127,13 +128,13 @@ def test_batch_norm_is_mentioned(capsys):
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), Net(8))
     model[2].first = nn.Linear(8, 8)
     Learner(model, points(48)).fit(1, quiet=True)
-    assert 'in 2 pieces of 8; a step still sees 16. Batch norm sees 8 at a time.' in capsys.readouterr().out
+    assert 'from here 8 at a time. Steps stay the same; only batch norm' in capsys.readouterr().out
 
 
 def test_judging_in_parts(capsys):
     whole, short = Learner(Net(), points()), Learner(Net(3), points())
     (a, y), (b, z) = whole.predict(), short.predict()
-    assert torch.allclose(a, b, atol=1e-6) and torch.equal(y, z) and short.at_once == 2 and max(short.model.seen[-8:]) <= 3
+    assert torch.allclose(a, b, atol=1e-6) and torch.equal(y, z) and short.memory.at_once == 2 and max(short.model.seen[-8:]) <= 3
     assert abs(whole.validate()['valid_loss'] - short.validate()['valid_loss']) < 1e-6
 
 
@@ -143,7 +144,7 @@ def test_judging_in_parts(capsys):
 def test_how_devices_say_it(error):
     learn = Learner(Net(8, error=error), points())
     learn.fit(1, quiet=True)
-    assert learn.at_once == 8
+    assert learn.memory.at_once == 8
 
 
 def test_another_error_comes_through_as_it_is():
@@ -153,14 +154,13 @@ def test_another_error_comes_through_as_it_is():
 @pytest.mark.parametrize('place', ['forward', 'backward'])
 def test_below_one_there_is_advice(place):
     learn = Learner(Net(.5, place), points())
-    with pytest.raises(torch.OutOfMemoryError, match='(?s)single one.*smaller arch.*bf16.*expandable_segments'): learn.fit(1, quiet=True)
+    with pytest.raises(torch.OutOfMemoryError, match='with 1 at once.*smaller arch.*bf16'): learn.fit(1, quiet=True)
 
 
-def test_several_processes_get_advice(monkeypatch):
-    learn = Learner(Net(8), points())
-    monkeypatch.setattr(Learner, 'world', 2)
-    monkeypatch.setattr(learn, '_weight', lambda *a: 1)
-    with pytest.raises(torch.OutOfMemoryError, match='one of 2 processes.*batch_size.*accumulate'): learn._squeezed(lambda: learn.model(torch.zeros(16, 4)), torch.zeros(16, 4))
+def test_several_processes_get_advice():
+    "One of them cannot go through in parts while the others wait for its gradients."
+    x, model = torch.zeros(16, 4), Net(8)
+    with pytest.raises(torch.OutOfMemoryError, match='one of 2 processes.*batch_size.*accumulate'): Memory(world=2).retry(lambda: model(x), x)
 
 
 @pytest.mark.parametrize('place', ['forward', 'backward'])
@@ -199,7 +199,7 @@ def test_resumed_in_parts(tmp_path):
     model = Net() # now there is room, and the run stays the same all the same
     again = Learner(model, points(), lr=.05)
     again.fit(2, quiet=True, checkpoint=tmp_path/'part', every=1, callbacks=[Die(0)])
-    assert again.at_once == 4 and max(model.seen) == 4 and whole.losses == again.losses
+    assert again.memory.at_once == 4 and max(model.seen) == 4 and whole.losses == again.losses
     assert all(torch.equal(v, w) for v, w in zip(whole.model.state_dict().values(), model.state_dict().values(), strict=True))
 
 

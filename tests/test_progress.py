@@ -9,10 +9,10 @@ SETUP = '''
 import torch, time
 from torch import nn
 from coursehelpers.data import load, loaders
-from coursehelpers.learner import Callback, Learner, Progress
+from coursehelpers.learner import Callback, Learner, ProgressTable
 class Slow(Callback):
     def after_batch(self, learn): time.sleep(.02)
-Progress.wait = .3
+ProgressTable.wait = .3
 torch.manual_seed(0)
 learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), loaders(load('digits'), batch_size=64, device='cpu', augment=False), lr=.01)
 '''

@@ -36,7 +36,7 @@ class Stop(Callback):
 
 learn.fit(3, checkpoint=checkpoint[0] if checkpoint else None, every=2, callbacks=[Stop()])
 preds, y = learn.predict()
-if learn.accelerator.is_main_process:
+if learn.is_main:
     rows = [[r['train_loss'], r['valid_loss'], r['error_rate']] for r in learn.history]
     weights = [p.flatten().tolist() for p in learn.model.parameters()]
     open(result, 'w').write(json.dumps(dict(world=learn.world, rows=rows, weights=weights, y=y.tolist(), first=preds[:, 0].tolist())))
@@ -57,7 +57,10 @@ def run(folder, processes, *args):
 def close(a, b, within=1e-5): return all(abs(v - w) < within for r, s in zip(a, b, strict=True) for v, w in zip(r, s, strict=True))
 
 
-@pytest.mark.parametrize('kind', ['ours', 'torch', 'accumulate'])
+LONG = pytest.mark.long # each case starts one process, then several
+
+
+@pytest.mark.parametrize('kind', ['ours', pytest.param('torch', marks=LONG), pytest.param('accumulate', marks=LONG)])
 def test_two_processes_are_one(tmp_path, kind):
     one, two = (run(tmp_path, n, kind) for n in (1, 2))
     assert one[0]['world'] == 1 and two[0]['world'] == 2
@@ -66,6 +69,7 @@ def test_two_processes_are_one(tmp_path, kind):
     assert [r.split()[0] for r in two[1].split('\n') if r.strip()] == ['epoch', '0', '1', '2'], 'one table, not two'
 
 
+@LONG
 def test_two_processes_resume(tmp_path):
     whole, _ = run(tmp_path, 2, 'ours')
     assert run(tmp_path, 2, 'stop', 'run.safetensors')[0] is None
@@ -73,6 +77,7 @@ def test_two_processes_resume(tmp_path):
     assert again == whole and said.count('goes on in epoch 1, batch 2') == 1
 
 
+@LONG
 def test_more_processes_than_rows_in_the_last_batch(tmp_path):
     one, three = (run(tmp_path, n, 'ours') for n in (1, 3))
     assert three[0]['world'] == 3 and close(one[0]['rows'], three[0]['rows']) and one[0]['y'] == three[0]['y']

@@ -116,7 +116,6 @@ EXCEPTIONS = {
     ('widgets.fit', 'curves'): 'a widget may use the maths of the lesson it shows',
     ('widgets.neuron', 'celsius'): 'a widget may use the maths of the lesson it shows',
     ('widgets.products', 'matmul'): 'a widget may use the maths of the lesson it shows',
-    ('training.mixup', 'learner'): 'Callback moves below the Learner when lesson 08 is rebuilt',
 }
 
 

@@ -1,1 +1,1 @@
-"What happens beside a training loop: callbacks, checkpoints, memory that ends, plots of losses, mixed pictures."
+"What happens beside a training loop: callbacks, runs that go on, memory that ends, processes, plots of losses."

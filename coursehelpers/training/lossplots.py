@@ -21,31 +21,38 @@ def smooth(values, # numbers in the order they came
     return out
 
 # %% ../../nbs/tools/training/lossplots.ipynb #39df62d2
-def losses_figure(learn): # anything with `losses` (a batch each), `ends` (how many there were after each epoch) and `history`
+def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
     "(figure, what it shows) of all the losses so far."
+    losses, mean = learn.losses, smooth(learn.losses)
     fig, ax = figure(5, 2.6)
-    mean, some = smooth(learn.losses), slice(None, None, max(1, len(learn.losses) // 1000)) # a thousand points are enough
-    ax.plot(range(len(learn.losses))[some], learn.losses[some], color=COLOURS['sky'], lw=.7, label='each batch')
-    ax.plot(range(len(learn.losses))[some], mean[some], color=COLOURS['blue'], label='training, smoothed')
+    places = range(0, len(losses), max(1, len(losses) // 1000)) # a thousand points are enough
+    ax.plot(places, [losses[i] for i in places], color=COLOURS['sky'], lw=.7, label='each batch')
+    ax.plot(places, [mean[i] for i in places], color=COLOURS['blue'], label='training, smoothed')
     rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, learn.history) if 'valid_loss' in row]
-    if rows: ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='held out')
+    if rows:
+        ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
     ax.set(xlabel='batch', ylabel='loss', ylim=(0, 1.1 * max(mean, default=1)))
     ax.legend(frameon=False)
     if not mean: return fig, 'No losses yet: fit has not run.'
-    held = f'; held out {rows[-1][1]:.3f} after epoch {len(rows)}' if rows else ''
-    return fig, f'Loss over {len(learn.losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}{held}.'
+    words = f'Loss over {len(losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}'
+    if rows: words += f'; validation {rows[-1][1]:.3f} after epoch {len(rows)}'
+    return fig, words + '.'
 
 # %% ../../nbs/tools/training/lossplots.ipynb #9d7ccb37
-def search_figure(rates, losses, lr): # tried; the loss at each; the one suggested
+def search_figure(rates, # tried, rising
+                  losses, # the loss at each
+                  lr): # the rate that is suggested
     "(figure, what it shows) of a search for a learning rate."
     fig, ax = figure(5, 2.6)
     mean = smooth(losses)
     ax.plot(rates, losses, color=COLOURS['sky'], lw=.7, label='each batch')
     ax.plot(rates, mean, color=COLOURS['blue'], label='smoothed')
     ax.axvline(lr, color=COLOURS['vermillion'], ls='--', label=f'suggested: {lr:.1e}')
-    ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(min(losses) - .05 * mean[0], mean[0] + .5 * (mean[0] - min(mean)) + .1 * mean[0]))
+    top = 1.1 * mean[0] + .5 * (mean[0] - min(mean))
+    ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(min(losses) - .05 * mean[0], top))
     ax.legend(frameon=False)
-    return fig, f'Loss at {len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}: lowest near {10 * lr:.1e}, beyond it the loss rises. Suggested: {lr:.1e}.'
+    tried = f'{len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}'
+    return fig, f'Loss at {tried}: lowest near {10 * lr:.1e}, beyond it the loss rises. Suggested: {lr:.1e}.'
 
 # %% ../../nbs/tools/training/lossplots.ipynb #20a72292
 def show_again(fig, # a matplotlib figure
@@ -53,6 +60,7 @@ def show_again(fig, # a matplotlib figure
                shown=None): # what the call before gave back; None: show it for the first time
     "Show the figure, in the place where the one before was shown."
     new = content(fig, alt)
-    if shown is None: return display(new['data'], metadata=new['metadata'], raw=True, display_id=True)
+    if shown is None:
+        return display(new['data'], metadata=new['metadata'], raw=True, display_id=True)
     shown.update(new['data'], metadata=new['metadata'], raw=True)
     return shown
