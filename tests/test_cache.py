@@ -129,7 +129,8 @@ def test_a_part_of_a_set_is_not_decoded_again(home, photos, reads):
 def test_a_file_that_may_not_be_read_says_so(home, photos, monkeypatch):
     "And it is tried again the next time. (As root everything may be read: `open` refuses instead.)"
     def refuse(path, *args, **options):
-        if str(path).endswith('00004.jpg'): raise PermissionError(13, 'Permission denied', str(path))
+        if str(path).endswith('00004.jpg'):
+            raise PermissionError(13, 'Permission denied', str(path))
         return real(path, *args, **options)
     real = builtins.open
     found = folder(photos)
@@ -149,12 +150,14 @@ def test_a_file_that_is_gone_says_so(home, photos):
 
 def test_a_folder_that_may_not_be_looked_into_says_so(home, photos, monkeypatch):
     def refuse(path, *args, **options):
-        if 'photos/b' in str(path): raise PermissionError(13, 'Permission denied', str(path))
+        if 'photos/b' in str(path):
+            raise PermissionError(13, 'Permission denied', str(path))
         return real(path, *args, **options)
     real, found = os.stat, folder(photos)
     real_open = builtins.open
     def no_open(path, *args, **options):
-        if 'photos/b' in str(path): raise PermissionError(13, 'Permission denied', str(path))
+        if 'photos/b' in str(path):
+            raise PermissionError(13, 'Permission denied', str(path))
         return real_open(path, *args, **options)
     with monkeypatch.context() as m:
         m.setattr(os, 'stat', refuse)
@@ -201,7 +204,8 @@ def test_without_preadv_it_is_read_all_the_same(home, photos, monkeypatch):
 
 def test_a_full_disk_is_no_loss(home, photos, monkeypatch, capsys):
     def full(file, mode='r', **options):
-        if 'a' in mode: raise OSError(28, 'No space left on device')
+        if 'a' in mode:
+            raise OSError(28, 'No space left on device')
         return open(file, mode, **options)
     monkeypatch.setattr(cache, 'open', full, raising=False)
     p = cached(folder(photos), 24)
@@ -227,12 +231,18 @@ def test_a_damaged_pack_is_made_again(home, photos, reads, harm):
     whole = cached(folder(photos), 24).x
     pack, = packs(home)
     index = pack.with_suffix('.jsonl')
-    if harm == 'cut': pack.write_bytes(pack.read_bytes()[:-7])
-    if harm == 'empty': pack.write_bytes(b'')
-    if harm == 'gone': pack.unlink()
-    if harm == 'index': index.write_text(index.read_text()[:-20])
-    if harm == 'no index': index.unlink()
-    if harm == 'long': pack.write_bytes(pack.read_bytes() + b'half a picture')
+    if harm == 'cut':
+        pack.write_bytes(pack.read_bytes()[:-7])
+    if harm == 'empty':
+        pack.write_bytes(b'')
+    if harm == 'gone':
+        pack.unlink()
+    if harm == 'index':
+        index.write_text(index.read_text()[:-20])
+    if harm == 'no index':
+        index.unlink()
+    if harm == 'long':
+        pack.write_bytes(pack.read_bytes() + b'half a picture')
     assert torch.equal(cached(folder(photos), 24).x, whole)
     lost = dict(cut=1, index=1, long=0).get(harm, 12)
     assert len(reads) == 12 + lost

@@ -1,4 +1,5 @@
 "learner: the same numbers as a loop written by hand, no trace of a search, and clear words where something is wrong."
+
 import copy
 import cProfile
 import math
@@ -23,10 +24,18 @@ from coursehelpers.training.devices import gpu_settings
 def tiny(out=10):
     "A small net with batch norm, always the same."
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, out))
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, out),
+    )
 
 
-def small_dls(**options): return loaders(photo_digits(120, 16), batch_size=16, device='cpu', **options)
+def small_dls(**options):
+    return loaders(photo_digits(120, 16), batch_size=16, device='cpu', **options)
 
 
 def points(n=40, bs=8, labels=3, **options):
@@ -34,7 +43,11 @@ def points(n=40, bs=8, labels=3, **options):
     g = torch.Generator().manual_seed(0)
     x = torch.randn(n, 4, generator=g)
     y = x[:, :labels].argmax(1)
-    return Dls.of(Loader(x, y, torch.arange(n), bs, shuffle=True, **options), Loader(x, y, torch.arange(n), bs), vocab=[str(i) for i in range(labels)])
+    return Dls.of(
+        Loader(x, y, torch.arange(n), bs, shuffle=True, **options),
+        Loader(x, y, torch.arange(n), bs),
+        vocab=[str(i) for i in range(labels)],
+    )
 
 
 def linear(out=3):
@@ -51,45 +64,59 @@ def by_hand(model, dls, epochs, lr, zero=True, accumulate=1, clip=None):
         for i, (xb, yb) in enumerate(dls.train):
             size = min(accumulate, len(dls.train) - i // accumulate * accumulate)
             (F.cross_entropy(model(xb), yb) / size).backward()
-            if (i + 1) % accumulate and i + 1 < len(dls.train): continue
-            if clip: nn.utils.clip_grad_norm_(model.parameters(), clip)
+            if (i + 1) % accumulate and i + 1 < len(dls.train):
+                continue
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
             opt.step()
-            if zero: opt.zero_grad()
+            if zero:
+                opt.zero_grad()
             cycle.step()
         model.eval()
     return model
 
 
-def same(a, b): return all(torch.equal(v, w) for v, w in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+def same(a, b):
+    return all(torch.equal(v, w) for v, w in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 # the loop
 def test_bit_for_bit_the_loop_by_hand():
-    learn = Learner(tiny(), small_dls(seed=3), lr=.01)
+    learn = Learner(tiny(), small_dls(seed=3), lr=0.01)
     learn.fit(3, quiet=True)
-    assert same(learn.model, by_hand(tiny(), small_dls(seed=3), 3, .01))
-    assert not same(learn.model, by_hand(tiny(), small_dls(seed=3), 3, .01, zero=False)), 'without zero_grad it would be another model'
+    assert same(learn.model, by_hand(tiny(), small_dls(seed=3), 3, 0.01))
+    assert not same(learn.model, by_hand(tiny(), small_dls(seed=3), 3, 0.01, zero=False)), (
+        'without zero_grad it would be another model'
+    )
 
 
 def test_accumulation_and_clipping_are_the_loop_by_hand_too():
-    learn = Learner(linear(), points(36), lr=.05, accumulate=2, callbacks=[Clip(.1)]) # 5 batches: the last stands alone
+    learn = Learner(
+        linear(), points(36), lr=0.05, accumulate=2, callbacks=[Clip(0.1)]
+    )  # 5 batches: the last stands alone
     learn.fit(2, quiet=True)
-    assert same(learn.model, by_hand(linear(), points(36), 2, .05, accumulate=2, clip=.1)) and len(learn.rates) == 6
-    assert not same(learn.model, by_hand(linear(), points(36), 2, .05, clip=.1))
+    assert same(learn.model, by_hand(linear(), points(36), 2, 0.05, accumulate=2, clip=0.1)) and len(learn.rates) == 6
+    assert not same(learn.model, by_hand(linear(), points(36), 2, 0.05, clip=0.1))
 
 
 def test_two_halves_make_one_step():
-    whole, halves = (Learner(linear(), points(bs=bs), lr=.05, accumulate=k, opt_func=torch.optim.SGD) for bs, k in ((8, 1), (4, 2)))
-    for learn in (whole, halves): learn.fit(3, quiet=True)
+    whole, halves = (
+        Learner(linear(), points(bs=bs), lr=0.05, accumulate=k, opt_func=torch.optim.SGD) for bs, k in ((8, 1), (4, 2))
+    )
+    for learn in (whole, halves):
+        learn.fit(3, quiet=True)
     assert torch.allclose(whole.model.weight, halves.model.weight, atol=1e-6)
 
 
 def test_a_torch_dataloader_will_do():
     data = TensorDataset(torch.randn(30, 4), torch.randint(3, (30,)))
     models = []
-    for fit in (lambda m, d: Learner(m, d, lr=.01).fit(2, quiet=True), lambda m, d: by_hand(m, d, 2, .01)):
+    for fit in (lambda m, d: Learner(m, d, lr=0.01).fit(2, quiet=True), lambda m, d: by_hand(m, d, 2, 0.01)):
         model = linear()
-        dls = Dls.of(DataLoader(data, 8, shuffle=True, generator=torch.Generator().manual_seed(1)), [(torch.zeros(2, 4), torch.zeros(2).long())])
+        dls = Dls.of(
+            DataLoader(data, 8, shuffle=True, generator=torch.Generator().manual_seed(1)),
+            [(torch.zeros(2, 4), torch.zeros(2).long())],
+        )
         fit(model, dls)
         models.append(model)
     assert same(*models)
@@ -99,51 +126,71 @@ def test_a_learner_starts_at_epoch_0_of_its_loader_whatever_was_done_with_it_bef
     dls = points()
     fits = []
     for _ in range(2):
-        learn = Learner(linear(), dls, lr=.05)
+        learn = Learner(linear(), dls, lr=0.05)
         learn.fit(2, quiet=True)
         fits.append(learn.model)
     assert same(*fits)
 
 
 def test_two_fits_start_two_cycles():
-    learn = Learner(tiny(), small_dls(), lr=.01)
+    learn = Learner(tiny(), small_dls(), lr=0.01)
     learn.fit(1, quiet=True)
-    learn.fit(2, lr=.001, quiet=True)
-    assert [row['epoch'] for row in learn.history] == [0, 1, 2] and max(learn.rates[len(learn.dls.train):]) == pytest.approx(.001, rel=.02)
+    learn.fit(2, lr=0.001, quiet=True)
+    assert [row['epoch'] for row in learn.history] == [0, 1, 2] and max(
+        learn.rates[len(learn.dls.train) :]
+    ) == pytest.approx(0.001, rel=0.02)
 
 
 @pytest.mark.parametrize('schedule', [None, torch.optim.lr_scheduler.CosineAnnealingLR, learner.one_cycle])
 def test_schedules(schedule):
-    learn = Learner(linear(), points(), lr=.05, schedule=schedule, opt_func=torch.optim.SGD)
+    learn = Learner(linear(), points(), lr=0.05, schedule=schedule, opt_func=torch.optim.SGD)
     learn.fit(2, quiet=True)
-    assert len(learn.rates) == 10 and (set(learn.rates) == {.05} if schedule is None else learn.rates[-1] < .01)
+    assert len(learn.rates) == 10 and (set(learn.rates) == {0.05} if schedule is None else learn.rates[-1] < 0.01)
 
 
 # the state of the process
 def test_precisions_side_by_side():
-    learns = [Learner(linear(), points(), lr=.05, precision=p) for p in ('bf16', 'no', 'bf16')]
-    for learn in learns: learn.fit(1, quiet=True)
+    learns = [Learner(linear(), points(), lr=0.05, precision=p) for p in ('bf16', 'no', 'bf16')]
+    for learn in learns:
+        learn.fit(1, quiet=True)
     assert same(learns[0].model, learns[2].model) and not same(learns[0].model, learns[1].model)
-    assert torch.allclose(learns[1].model.weight, learns[2].model.weight, atol=.02)
+    assert torch.allclose(learns[1].model.weight, learns[2].model.weight, atol=0.02)
     assert all('forward' not in vars(learn.model) for learn in learns), 'the model is left as it came, but trained'
     assert learns[0].predict()[0].dtype == learns[0].preds.dtype == torch.float32
 
 
 def test_fp16_without_a_gpu_says_so():
-    with pytest.raises(ValueError, match="fp16.*needs a GPU.*'bf16'"): Learner(linear(), points(), precision='fp16')
-    with pytest.raises(ValueError, match='fp8.*bf16'): Learner(linear(), points(), precision='fp8')
+    with pytest.raises(ValueError, match="fp16.*needs a GPU.*'bf16'"):
+        Learner(linear(), points(), precision='fp16')
+    with pytest.raises(ValueError, match='fp8.*bf16'):
+        Learner(linear(), points(), precision='fp8')
 
 
 def test_a_learner_changes_nothing_that_belongs_to_the_process(monkeypatch):
     "Neither when it is made nor when it has trained: no state of accelerate, no settings of torch, on a GPU neither."
     from accelerate.state import AcceleratorState, PartialState
+
     def settings():
-        return (torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark, torch.get_num_threads(), torch.is_grad_enabled(),
-                torch.is_autocast_enabled('cpu'), torch.get_default_dtype(), torch.backends.cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled(),
-                dict(PartialState._shared_state), dict(AcceleratorState._shared_state), dict(os.environ))
+        return (
+            torch.get_float32_matmul_precision(),
+            torch.backends.cudnn.benchmark,
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            torch.is_autocast_enabled('cpu'),
+            torch.get_default_dtype(),
+            torch.backends.cudnn.allow_tf32,
+            torch.are_deterministic_algorithms_enabled(),
+            dict(PartialState._shared_state),
+            dict(AcceleratorState._shared_state),
+            dict(os.environ),
+        )
+
     before, during = settings(), []
+
     class Look(Callback):
-        def after_batch(self, learn): during.append(torch.get_float32_matmul_precision())
+        def after_batch(self, learn):
+            during.append(torch.get_float32_matmul_precision())
+
     learn = Learner(linear(), points(), precision='bf16', callbacks=[Look()])
     assert settings() == before
     for device in ('cpu', 'cuda'):
@@ -151,7 +198,8 @@ def test_a_learner_changes_nothing_that_belongs_to_the_process(monkeypatch):
             m.setattr('coursehelpers.learner.gpu_settings', lambda _, device=device: gpu_settings(torch.device(device)))
             learn.fit(1, quiet=True)
             learn.lr_find(steps=3, quiet=True)
-            with pytest.raises(ZeroDivisionError): learn.fit(1, quiet=True, callbacks=[type('Bad', (Callback,), dict(after_batch=lambda *a: 1 / 0))()])
+            with pytest.raises(ZeroDivisionError):
+                learn.fit(1, quiet=True, callbacks=[type('Bad', (Callback,), dict(after_batch=lambda *a: 1 / 0))()])
         assert settings() == before
     assert {'highest', 'high'} <= set(during), 'on a GPU the quick way, while it trains'
 
@@ -159,20 +207,29 @@ def test_a_learner_changes_nothing_that_belongs_to_the_process(monkeypatch):
 # groups
 def test_frozen_parameters_stay():
     model = tiny()
-    for p in model[:2].parameters(): p.requires_grad_(False)
+    for p in model[:2].parameters():
+        p.requires_grad_(False)
     before = copy.deepcopy(model)
-    Learner(model, small_dls(), lr=.01).fit(1, quiet=True)
+    Learner(model, small_dls(), lr=0.01).fit(1, quiet=True)
     assert torch.equal(before[0].weight, model[0].weight) and not torch.equal(before[5].weight, model[5].weight)
 
 
 def test_groups_have_their_own_rates():
-    learn = Learner(tiny(), small_dls(), groups=lambda m: [dict(params=m[0].parameters(), lr=0.), dict(params=m[5].parameters(), lr=.01)])
+    learn = Learner(
+        tiny(),
+        small_dls(),
+        groups=lambda m: [dict(params=m[0].parameters(), lr=0.0), dict(params=m[5].parameters(), lr=0.01)],
+    )
     before = copy.deepcopy(learn.model)
     learn.fit(1, quiet=True)
-    assert torch.equal(before[0].weight, learn.model[0].weight) and not torch.equal(before[5].weight, learn.model[5].weight)
+    assert torch.equal(before[0].weight, learn.model[0].weight) and not torch.equal(
+        before[5].weight, learn.model[5].weight
+    )
 
 
-@pytest.mark.parametrize('lr, rates', [(slice(1e-4, 1e-2), [1e-4, 1e-3, 1e-2]), ([1, 2, 3], [1, 2, 3]), (.5, [.5] * 3)])
+@pytest.mark.parametrize(
+    'lr, rates', [(slice(1e-4, 1e-2), [1e-4, 1e-3, 1e-2]), ([1, 2, 3], [1, 2, 3]), (0.5, [0.5] * 3)]
+)
 def test_discriminative_rates(lr, rates):
     learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[1].parameters(), m[5].parameters()])
     assert [g['lr'] for g in learn.param_groups(lr)] == pytest.approx(rates)
@@ -180,12 +237,16 @@ def test_discriminative_rates(lr, rates):
 
 def test_freeze_to():
     learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[1].parameters(), m[5].parameters()])
-    def free(): return [i for i in (0, 1, 5) if learn.model[i].weight.requires_grad]
+
+    def free():
+        return [i for i in (0, 1, 5) if learn.model[i].weight.requires_grad]
+
     for n, left in ((-1, [5]), (1, [1, 5]), (0, [0, 1, 5]), (2, [5])):
         learn.freeze_to(n)
         assert free() == left
     learn.freeze_to(3)
-    with pytest.raises(ValueError, match='every parameter is frozen'): learn.fit(1, quiet=True)
+    with pytest.raises(ValueError, match='every parameter is frozen'):
+        learn.fit(1, quiet=True)
 
 
 # judging
@@ -198,7 +259,7 @@ def test_validate_and_predict_agree_with_torch():
 
 
 def test_lr_find_leaves_no_trace():
-    learn = Learner(tiny(), small_dls(seed=1), lr=.01)
+    learn = Learner(tiny(), small_dls(seed=1), lr=0.01)
     learn.fit(1, quiet=True)
     learn.model[0].weight.grad = torch.ones_like(learn.model[0].weight)
     learn.model[1].eval()
@@ -208,13 +269,20 @@ def test_lr_find_leaves_no_trace():
     assert 1e-7 < lr < 1 and vars(learn) == known and torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, weights[k]) for k, v in learn.model.state_dict().items())
     assert (dict(vars(learn.dls.train)), dict(vars(learn.dls.valid))) == loads
-    assert learn.model[0].weight.grad.sum() == learn.model[0].weight.numel() and not learn.model[1].training and learn.model[0].bias.grad is None
+    assert (
+        learn.model[0].weight.grad.sum() == learn.model[0].weight.numel()
+        and not learn.model[1].training
+        and learn.model[0].bias.grad is None
+    )
 
 
 def test_lr_find_puts_every_random_state_back():
     "Dropout and a torch loader draw from the process's random numbers, a generator from its own."
     data, own = TensorDataset(torch.randn(30, 4), torch.randint(3, (30,))), torch.Generator().manual_seed(1)
-    learn = Learner(nn.Sequential(nn.Dropout(.5), linear()), Dls.of(DataLoader(data, 8, shuffle=True, generator=own), DataLoader(data, 8, shuffle=True)))
+    learn = Learner(
+        nn.Sequential(nn.Dropout(0.5), linear()),
+        Dls.of(DataLoader(data, 8, shuffle=True, generator=own), DataLoader(data, 8, shuffle=True)),
+    )
     state = torch.get_rng_state(), own.get_state()
     learn.lr_find(steps=10, quiet=True)
     assert torch.equal(torch.get_rng_state(), state[0]) and torch.equal(own.get_state(), state[1])
@@ -223,8 +291,9 @@ def test_lr_find_puts_every_random_state_back():
 def test_a_fit_after_lr_find_is_the_fit_without_it():
     models = []
     for search in (True, False):
-        learn = Learner(tiny(), small_dls(), lr=.01)
-        if search: learn.lr_find(quiet=True)
+        learn = Learner(tiny(), small_dls(), lr=0.01)
+        if search:
+            learn.lr_find(quiet=True)
         learn.fit(1, quiet=True)
         models.append(learn.model)
     assert same(*models)
@@ -233,32 +302,48 @@ def test_a_fit_after_lr_find_is_the_fit_without_it():
 # callbacks
 def test_callbacks_are_told_in_order():
     heard = []
-    def say(name, order): return type(name, (Callback,), dict(order=order, **{e: lambda self, learn, e=e: heard.append((e, name)) for e in learner.EVENTS}))()
+
+    def say(name, order):
+        return type(
+            name,
+            (Callback,),
+            dict(order=order, **{e: lambda self, learn, e=e: heard.append((e, name)) for e in learner.EVENTS}),
+        )()
+
     Learner(linear(), points(16), callbacks=[say('late', 2)]).fit(1, quiet=True, callbacks=[say('early', 1)])
     batch = ['before_batch', 'after_loss', 'before_step', 'after_batch']
-    assert [e for e, name in heard if name == 'early'] == ['before_fit', 'before_epoch', *batch * 2, 'after_epoch', 'after_fit']
+    assert [e for e, name in heard if name == 'early'] == [
+        'before_fit',
+        'before_epoch',
+        *batch * 2,
+        'after_epoch',
+        'after_fit',
+    ]
     assert [name for _, name in heard] == ['early', 'late'] * (len(heard) // 2)
 
 
 def test_stop_in_the_middle_of_an_epoch():
     class Enough(Callback):
-        def after_batch(self, learn): learn.stop = learn.epoch == 1 and learn.batch == 2
-    learn = Learner(linear(), points(), lr=.05)
+        def after_batch(self, learn):
+            learn.stop = learn.epoch == 1 and learn.batch == 2
+
+    learn = Learner(linear(), points(), lr=0.05)
     learn.fit(3, quiet=True, callbacks=[Enough()])
     assert len(learn.losses) == 5 + 3 and len(learn.history) == 1 and learn.finished
 
 
 def test_early_stop():
-    losses = iter([3., 2., 2.5, 2., 1.])
+    losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
     learn = Learner(linear(), points())
     learn.validate = lambda: dict(valid_loss=next(losses))
     learn.fit(5, quiet=True, callbacks=[EarlyStop(patience=2)])
     assert len(learn.history) == 4 and learn.finished
-    with pytest.raises(ValueError, match='no such column. There are: epoch, train_loss, valid_loss'): Learner(linear(), points()).fit(1, quiet=True, callbacks=[EarlyStop('vali_loss')])
+    with pytest.raises(ValueError, match='no such column. There are: epoch, train_loss, valid_loss'):
+        Learner(linear(), points()).fit(1, quiet=True, callbacks=[EarlyStop('vali_loss')])
 
 
 def test_early_stop_upwards():
-    values = iter([.1, .2, .15, .3])
+    values = iter([0.1, 0.2, 0.15, 0.3])
     learn = Learner(linear(), points())
     learn.validate = lambda: dict(accuracy=next(values))
     learn.fit(4, quiet=True, callbacks=[EarlyStop('accuracy', patience=1, higher=True)])
@@ -267,21 +352,27 @@ def test_early_stop_upwards():
 
 def test_tensorboard_offline(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    learn = Learner(linear(), points(), lr=.05)
-    learn.fit(3, quiet=True, callbacks=[Track('tensorboard', tmp_path/'runs', 'mine')])
-    found = EventAccumulator(str(tmp_path/'runs'/'mine')).Reload()
+
+    learn = Learner(linear(), points(), lr=0.05)
+    learn.fit(3, quiet=True, callbacks=[Track('tensorboard', tmp_path / 'runs', 'mine')])
+    found = EventAccumulator(str(tmp_path / 'runs' / 'mine')).Reload()
     assert [s.value for s in found.Scalars('train_loss')] == pytest.approx([r['train_loss'] for r in learn.history])
 
 
 def test_a_tracker_that_is_not_installed():
-    with pytest.raises(ImportError, match="'comet_ml'.*%pip install comet_ml"): Learner(linear(), points()).fit(1, quiet=True, callbacks=[Track('comet_ml')])
+    with pytest.raises(ImportError, match="'comet_ml'.*%pip install comet_ml"):
+        Learner(linear(), points()).fit(1, quiet=True, callbacks=[Track('comet_ml')])
 
 
 def test_the_table(capsys):
     Learner(tiny(), small_dls()).fit(2)
     out, err = capsys.readouterr()
     head, *rows = out.splitlines()
-    assert head.split() == ['epoch', 'train_loss', 'valid_loss', 'error_rate', 'seconds'] and [r.split()[0] for r in rows] == ['0', '1'] and not err
+    assert (
+        head.split() == ['epoch', 'train_loss', 'valid_loss', 'error_rate', 'seconds']
+        and [r.split()[0] for r in rows] == ['0', '1']
+        and not err
+    )
 
 
 def test_quiet_is_quiet(capsys):
@@ -293,34 +384,55 @@ def test_quiet_is_quiet(capsys):
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 def test_a_loss_that_is_no_number_stops(bad):
     calls = []
-    def loss(preds, y): return F.cross_entropy(preds, y) + (bad if calls.append(1) or len(calls) == 4 else 0)
-    learn = Learner(tiny(), small_dls(), loss_func=loss, lr=.01)
+
+    def loss(preds, y):
+        return F.cross_entropy(preds, y) + (bad if calls.append(1) or len(calls) == 4 else 0)
+
+    learn = Learner(tiny(), small_dls(), loss_func=loss, lr=0.01)
     weights = []
+
     class Look(Callback):
-        def after_batch(self, learn): weights.append(copy.deepcopy(learn.model[5].weight))
-    with pytest.raises(FloatingPointError, match=r'epoch 0, batch 3 \(highest learning rate 0.01\).*ten times smaller.*dls.train.batch\(0, 3\)'): learn.fit(2, quiet=True, callbacks=[Look()])
+        def after_batch(self, learn):
+            weights.append(copy.deepcopy(learn.model[5].weight))
+
+    with pytest.raises(
+        FloatingPointError,
+        match=r'epoch 0, batch 3 \(highest learning rate 0.01\).*ten times smaller.*dls.train.batch\(0, 3\)',
+    ):
+        learn.fit(2, quiet=True, callbacks=[Look()])
     assert len(calls) == 4 and torch.equal(weights[-1], learn.model[5].weight), 'the bad batch makes no step'
     assert torch.equal(learn.xb, learn.dls.train.batch(0, 3)[0])
 
 
 def test_on_a_device_that_must_not_wait_the_bad_batch_is_still_named():
-    learn = Learner(linear(), points(400), loss_func=lambda p, y: F.cross_entropy(p, y) + (float('nan') if learn.batch == 17 else 0))
+    learn = Learner(
+        linear(), points(400), loss_func=lambda p, y: F.cross_entropy(p, y) + (float('nan') if learn.batch == 17 else 0)
+    )
+
     class Far(Callback):
-        def before_fit(self, learn): learn.log.every = 32
-    with pytest.raises(NonFiniteLoss, match='epoch 0, batch 17'): learn.fit(1, quiet=True, callbacks=[Far()])
+        def before_fit(self, learn):
+            learn.log.every = 32
+
+    with pytest.raises(NonFiniteLoss, match='epoch 0, batch 17'):
+        learn.fit(1, quiet=True, callbacks=[Far()])
     assert learn.batch == 31, 'looked at every 32 batches'
 
 
-@pytest.mark.parametrize('y, words', [(3, 'label 3 in epoch 0, batch 0: the model gives 3 scores, so labels go from 0 to 2'), (-1, 'label -1')])
+@pytest.mark.parametrize(
+    'y, words',
+    [(3, 'label 3 in epoch 0, batch 0: the model gives 3 scores, so labels go from 0 to 2'), (-1, 'label -1')],
+)
 def test_labels_out_of_range(y, words):
     dls = points()
     dls.train.y[:] = y
-    with pytest.raises(DataError, match=words): Learner(linear(), dls).fit(1, quiet=True)
+    with pytest.raises(DataError, match=words):
+        Learner(linear(), dls).fit(1, quiet=True)
 
 
 def test_labels_out_of_range_later():
     batches = [(torch.randn(4, 4), torch.tensor([0, 1, 2, k])) for k in (0, 1, 7)]
-    with pytest.raises(DataError, match='label 7 in epoch 0, batch 2'): Learner(linear(), Dls.of(batches, batches)).fit(1, quiet=True)
+    with pytest.raises(DataError, match='label 7 in epoch 0, batch 2'):
+        Learner(linear(), Dls.of(batches, batches)).fit(1, quiet=True)
 
 
 def test_ignored_labels_are_no_error():
@@ -329,52 +441,69 @@ def test_ignored_labels_are_no_error():
 
 
 def test_width_against_vocab():
-    with pytest.raises(DataError, match='gives 5 scores, but the vocab has 3 names. Its last layer must be 3 wide'): Learner(linear(5), points()).fit(1, quiet=True)
+    with pytest.raises(DataError, match='gives 5 scores, but the vocab has 3 names. Its last layer must be 3 wide'):
+        Learner(linear(5), points()).fit(1, quiet=True)
 
 
 def test_empty_loaders():
-    with pytest.raises(DataError, match='training loader is empty'): Learner(linear(), Dls.of([], [])).fit(1, quiet=True)
-    with pytest.raises(DataError, match='not one batch'): Learner(linear(), Dls.of([], [])).predict()
-    with pytest.raises(ValueError, match='one epoch at least'): Learner(linear(), points()).fit(0)
+    with pytest.raises(DataError, match='training loader is empty'):
+        Learner(linear(), Dls.of([], [])).fit(1, quiet=True)
+    with pytest.raises(DataError, match='not one batch'):
+        Learner(linear(), Dls.of([], [])).predict()
+    with pytest.raises(ValueError, match='one epoch at least'):
+        Learner(linear(), points()).fit(0)
 
 
 def test_a_batch_larger_than_the_set():
-    learn = Learner(linear(), points(10, bs=64), lr=.05)
+    learn = Learner(linear(), points(10, bs=64), lr=0.05)
     learn.fit(2, quiet=True)
     assert len(learn.losses) == 2
 
 
 # files
 def test_save_and_load(tmp_path):
-    learn = Learner(tiny(), small_dls(), lr=.01)
+    learn = Learner(tiny(), small_dls(), lr=0.01)
     learn.fit(1, quiet=True)
-    learn.save(tmp_path/'m.safetensors')
-    tensors, info = read(tmp_path/'m.safetensors')
-    assert info['arch'] == 'Sequential' and info['vocab'] == learn.dls.vocab and info['history'] == learn.history and info['versions']['torch']
+    learn.save(tmp_path / 'm.safetensors')
+    tensors, info = read(tmp_path / 'm.safetensors')
+    assert (
+        info['arch'] == 'Sequential'
+        and info['vocab'] == learn.dls.vocab
+        and info['history'] == learn.history
+        and info['versions']['torch']
+    )
     other = Learner(nn.Sequential(*[copy.deepcopy(m) for m in tiny()]), small_dls())
-    other.load(tmp_path/'m.safetensors')
+    other.load(tmp_path / 'm.safetensors')
     assert same(other.model, learn.model) and other.history == learn.history
 
 
 def test_another_models_file(tmp_path):
-    Learner(tiny(12), Dls.of(*[[(torch.randn(2, 3, 8, 8), torch.zeros(2).long())]] * 2)).save(tmp_path/'m.safetensors')
+    Learner(tiny(12), Dls.of(*[[(torch.randn(2, 3, 8, 8), torch.zeros(2).long())]] * 2)).save(
+        tmp_path / 'm.safetensors'
+    )
     learn = Learner(tiny(), small_dls())
     before = copy.deepcopy(learn.model)
-    with pytest.raises(CheckpointError, match=r'(?s)another model.*5.weight: \[10, 32\] now, \[12, 32\] in the file.*Nothing was loaded'): learn.load(tmp_path/'m.safetensors')
+    with pytest.raises(
+        CheckpointError,
+        match=r'(?s)another model.*5.weight: \[10, 32\] now, \[12, 32\] in the file.*Nothing was loaded',
+    ):
+        learn.load(tmp_path / 'm.safetensors')
     assert same(before, learn.model)
-    with pytest.raises(CheckpointError, match='no such file'): learn.load(tmp_path/'absent.safetensors')
+    with pytest.raises(CheckpointError, match='no such file'):
+        learn.load(tmp_path / 'absent.safetensors')
 
 
 def test_other_labels(tmp_path):
     dls = points()
-    Learner(linear(), dls).save(tmp_path/'m.safetensors')
+    Learner(linear(), dls).save(tmp_path / 'm.safetensors')
     dls.vocab = ['a', 'b', 'c']
-    with pytest.raises(CheckpointError, match='0: a now, 0 in the file'): Learner(linear(), dls).load(tmp_path/'m.safetensors')
+    with pytest.raises(CheckpointError, match='0: a now, 0 in the file'):
+        Learner(linear(), dls).load(tmp_path / 'm.safetensors')
 
 
 def test_tied_weights(tmp_path):
-    write(tmp_path/'t.safetensors', dict(a=(t := torch.arange(3.)), b=t), {})
-    assert read(tmp_path/'t.safetensors')[0]['b'].tolist() == [0, 1, 2]
+    write(tmp_path / 't.safetensors', dict(a=(t := torch.arange(3.0)), b=t), {})
+    assert read(tmp_path / 't.safetensors')[0]['b'].tolist() == [0, 1, 2]
 
 
 def calls_of(f):
@@ -388,8 +517,13 @@ def test_the_loop_adds_little():
     "What the Learner adds to a step, counted in function calls, as time would be noise; the benchmark measures that."
     batches = [(torch.randn(4, 4), torch.randint(3, (4,)))] * 300
     learn, model = Learner(linear(), Dls.of(batches, batches[:1]), schedule=None), linear()
+
     def hand():
         opt = torch.optim.AdamW(model.parameters())
-        for xb, yb in batches: F.cross_entropy(model(xb), yb).backward(); opt.step(); opt.zero_grad()
+        for xb, yb in batches:
+            F.cross_entropy(model(xb), yb).backward()
+            opt.step()
+            opt.zero_grad()
+
     added = (calls_of(lambda: learn.fit(1, quiet=True)) - calls_of(hand)) / 300
     assert added < 60, f'{added:.0f} calls a step more than the loop by hand'

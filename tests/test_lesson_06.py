@@ -24,7 +24,8 @@ def test_an_epoch_is_shuffled_once_not_for_each_batch(loader, monkeypatch):
 @pytest.mark.parametrize('ahead', [0, 2])
 def test_a_loop_left_early_hurts_nobody(ahead):
     loader = block(Loader, ahead=ahead)
-    for _ in loader: break
+    for _ in loader:
+        break
     assert loader.epoch == 1 and labels(loader) == labels([block().batch(1, i) for i in range(13)])
 
 
@@ -33,7 +34,8 @@ def test_no_batch_touches_the_global_random_numbers():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    for _ in dls.train: pass
+    for _ in dls.train:
+        pass
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -1,4 +1,5 @@
 "Lesson 08 as a learner meets it: the slider's callback at its ends, and the loop they write, which is as short as it says."
+
 import ast
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from coursehelpers.author.launch import read_nb
 
-CELLS = {c['id']: c['source'] for c in read_nb(Path(__file__).parents[1]/'nbs/full/08_learner.ipynb')['cells']}
+CELLS = {c['id']: c['source'] for c in read_nb(Path(__file__).parents[1] / 'nbs/full/08_learner.ipynb')['cells']}
 
 
-@pytest.mark.parametrize('highest, step', [(.002, 0), (.01, 99), (.02, 29), (.02, 99)])
+@pytest.mark.parametrize('highest, step', [(0.002, 0), (0.01, 99), (0.02, 29), (0.02, 99)])
 def test_the_slider_at_its_ends(highest, step):
     "No runner sees an exception inside an interact callback, so it is called as a plain function."
     matplotlib.use('agg')

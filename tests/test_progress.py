@@ -1,4 +1,5 @@
 "The progress of a fit as people see it: in a real JupyterLab, one table, one picture that moves, and a bar that goes away."
+
 import shutil
 from pathlib import Path
 
@@ -20,8 +21,8 @@ learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), loaders(load('di
 
 def test_a_fit_in_jupyterlab(tmp_path):
     browser.need_browser()
-    shutil.copy(ROOT/'settings.ini', tmp_path)
-    browser.write_notebook(tmp_path/'fit.ipynb', SETUP, 'learn.fit(8, callbacks=[Slow()])')
+    shutil.copy(ROOT / 'settings.ini', tmp_path)
+    browser.write_notebook(tmp_path / 'fit.ipynb', SETUP, 'learn.fit(8, callbacks=[Slow()])')
     with browser.lab(tmp_path) as base, browser.chromium() as chromium:
         page = browser.new_page(chromium)
         browser.open_notebook(page, base, 'fit.ipynb')
@@ -31,11 +32,21 @@ def test_a_fit_in_jupyterlab(tmp_path):
         picture = browser.cell(page, 1).locator('.jp-RenderedImage img')
         picture.wait_for(timeout=30_000)
         first = picture.get_attribute('src')
-        page.wait_for_function('([old]) => { const img = document.querySelectorAll(".jp-RenderedImage img"); return img.length === 1 && img[0].src !== old }', arg=[first], timeout=30_000)
+        page.wait_for_function(
+            '([old]) => { const img = document.querySelectorAll(".jp-RenderedImage img"); return img.length === 1 && img[0].src !== old }',
+            arg=[first],
+            timeout=30_000,
+        )
         table = browser.cell(page, 1).locator('.jp-OutputArea-output pre')
-        page.wait_for_function('() => [...document.querySelectorAll(".jp-OutputArea-output pre")].map(p => p.innerText).join("").trim().split("\\n").length >= 9', timeout=60_000)
-        browser.kernel(page, 'print(len(learn.history))') # the cell is done
+        page.wait_for_function(
+            '() => [...document.querySelectorAll(".jp-OutputArea-output pre")].map(p => p.innerText).join("").trim().split("\\n").length >= 9',
+            timeout=60_000,
+        )
+        browser.kernel(page, 'print(len(learn.history))')  # the cell is done
         lines = ''.join(table.all_inner_texts()).splitlines()
         assert lines[0].split() == ['epoch', 'train_loss', 'valid_loss', 'error_rate', 'seconds'] and len(lines) == 9
         assert picture.count() == 1
-        assert not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count() and not page.faults
+        assert (
+            not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count()
+            and not page.faults
+        )

@@ -1,4 +1,5 @@
 "scale: two processes by torchrun train as one does, with our loaders and with torch's; one of them speaks."
+
 import json
 import os
 import subprocess
@@ -45,19 +46,42 @@ if learn.is_main:
 
 def run(folder, processes, *args):
     "(what the job found, what it printed) on so many processes."
-    (folder/'job.py').write_text(JOB)
+    (folder / 'job.py').write_text(JOB)
     env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    how = ['-m', 'torch.distributed.run', '--nproc_per_node', str(processes), '--master_port', '0', '--rdzv_backend', 'c10d', '--rdzv_endpoint', 'localhost:0'] if processes > 1 else []
-    out = folder/f'{processes}{args[0]}.json'
-    done = subprocess.run([sys.executable, *how, str(folder/'job.py'), args[0], str(out), *args[1:]], env=env, cwd=folder, text=True, capture_output=True, timeout=200)
+    how = (
+        [
+            '-m',
+            'torch.distributed.run',
+            '--nproc_per_node',
+            str(processes),
+            '--master_port',
+            '0',
+            '--rdzv_backend',
+            'c10d',
+            '--rdzv_endpoint',
+            'localhost:0',
+        ]
+        if processes > 1
+        else []
+    )
+    out = folder / f'{processes}{args[0]}.json'
+    done = subprocess.run(
+        [sys.executable, *how, str(folder / 'job.py'), args[0], str(out), *args[1:]],
+        env=env,
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=200,
+    )
     assert done.returncode == 0 or args[0] == 'stop', done.stdout + done.stderr
     return json.loads(out.read_text()) if out.exists() else None, done.stdout
 
 
-def close(a, b, within=1e-5): return all(abs(v - w) < within for r, s in zip(a, b, strict=True) for v, w in zip(r, s, strict=True))
+def close(a, b, within=1e-5):
+    return all(abs(v - w) < within for r, s in zip(a, b, strict=True) for v, w in zip(r, s, strict=True))
 
 
-LONG = pytest.mark.long # each case starts one process, then several
+LONG = pytest.mark.long  # each case starts one process, then several
 
 
 @pytest.mark.parametrize('kind', ['ours', pytest.param('torch', marks=LONG), pytest.param('accumulate', marks=LONG)])
@@ -65,7 +89,9 @@ def test_two_processes_are_one(tmp_path, kind):
     one, two = (run(tmp_path, n, kind) for n in (1, 2))
     assert one[0]['world'] == 1 and two[0]['world'] == 2
     assert close(one[0]['rows'], two[0]['rows']) and close(one[0]['weights'], two[0]['weights'])
-    assert one[0]['y'] == two[0]['y'] and close([one[0]['first']], [two[0]['first']]), 'predictions in the order of the data'
+    assert one[0]['y'] == two[0]['y'] and close([one[0]['first']], [two[0]['first']]), (
+        'predictions in the order of the data'
+    )
     assert [r.split()[0] for r in two[1].split('\n') if r.strip()] == ['epoch', '0', '1', '2'], 'one table, not two'
 
 

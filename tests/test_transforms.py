@@ -11,7 +11,15 @@ from torchvision.transforms.v2 import functional as TF
 
 from coursehelpers.base.threads import each
 from coursehelpers.images import transforms
-from coursehelpers.images.transforms import Augment, centre_views, crop_on_cpu, crop_on_device, draw_views, resident, sent
+from coursehelpers.images.transforms import (
+    Augment,
+    centre_views,
+    crop_on_cpu,
+    crop_on_device,
+    draw_views,
+    resident,
+    sent,
+)
 
 MEAN, STD = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])
 ZERO, ONE = torch.zeros(3), torch.ones(3)
