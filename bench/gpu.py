@@ -1,10 +1,12 @@
-"""Does the data keep up with the network, and is all of it quicker than elsewhere? Meant for a GPU; on a machine without one it measures a smaller job on the CPU.
+"""Does the data keep up with the network, and is all of it quicker than elsewhere? Meant for a GPU; on a machine
+without one it measures a smaller job on the CPU.
 
     python -m bench gpu
-Three questions. (a) Pictures a second of a training that is fed by our loader, against the same Learner on one batch of random numbers that lies on
-the device already: what is lost is the cost of feeding it. (b) The same job by fastai: same files, network, size, batches, random parts, precision; the
-second epoch on. (c) The error on all the held-out pets after three epochs of fine-tuning, where data and weights are present.
-For (a) and (b) photographs are taken from the data root if pets lie there; else pictures of noise are written as files.
+Three questions. (a) Pictures a second of a training that is fed by our loader, against the same Learner on one batch
+of random numbers that lies on the device already: what is lost is the cost of feeding it. (b) The same job by fastai:
+same files, network, size, batches, random parts, precision; the second epoch on. (c) The error on all the held-out
+pets after three epochs of fine-tuning, where data and weights are present. For (a) and (b) photographs
+are taken from the data root if pets lie there; else pictures of noise are written as files.
 """
 
 import contextlib
@@ -78,7 +80,7 @@ def folder_of(found):
 
 
 class Clock(Callback):
-    "Seconds for the training batches of each epoch, judging left out; the device has done its work when the clock stops."
+    "Seconds for the training batches of each epoch, judging left out; the device is done when the clock stops."
 
     order = 2000
 
@@ -145,7 +147,8 @@ def fed_and_not(p, how, device):
 
 
 def theirs(p, how, device, epochs):
-    "Seconds of the training part of each epoch, by fastai in its recommended form: random parts by the workers, mixed precision, channels-last."
+    """Seconds of the training part of each epoch, by fastai in its recommended form: random parts by the workers,
+    mixed precision, channels-last."""
     import fastai.vision.all as fv
 
     fv.default_device(device.type != 'cpu')
@@ -207,9 +210,10 @@ def against_fastai(p, how, device):
 def full_pets(device):
     "A row: the error on all 3,669 held-out pets after three epochs, or what is missing for it."
     what, target = 'error on full pets, convnext_tiny, 3 epochs', 'at most 5.5 %'
-    row = lambda note, **more: dict(
-        dict(what=what, ours=None, theirs=None, unit='%', ratio=None, target=target, ok=None, note=note), **more
-    )
+
+    def row(note, ours=None, ok=None):
+        return dict(what=what, ours=ours, theirs=None, unit='%', ratio=None, target=target, ok=ok, note=note)
+
     weights, home = find_weights('convnext_tiny'), find_pets()
     lacking = [
         f'no {name} in the data root'
@@ -228,11 +232,16 @@ def full_pets(device):
     learn = vision_learner(loaders(p, 224, 64, device), 'convnext_tiny', weights)
     learn.fine_tune(3, quiet=True)
     error, n = learn.validate()['error_rate'], len(learn.dls.valid.rows)
+    within, seconds = 100 * (error * (1 - error) / n) ** 0.5, time.perf_counter() - start
     return row(
-        f'one seed, {n} pictures, ± {100 * (error * (1 - error) / n) ** 0.5:.1f}; {time.perf_counter() - start:.0f} s with decoding',
+        f'one seed, {n} pictures, ± {within:.1f}; {seconds:.0f} s with decoding',
         ours=100 * error,
         ok=error <= 0.055,
     )
+
+
+def spread(rates):
+    return f'{min(rates):,.0f} to {max(rates):,.0f}'
 
 
 def run():
@@ -252,9 +261,11 @@ def run():
             cached(take(p, torch.arange(len(p))), 8)  # the pool of threads and the codecs
         feeding, peers = fed_and_not(p, how, device), against_fastai(p, how, device)
     rate = {name: statistics.median(v) for name, v in {**feeding, **peers}.items()}
-    spread = lambda v: f'{min(v):,.0f} to {max(v):,.0f}'
     part, times = rate['fed'] / rate['held'], rate['ours'] / rate['fastai']
-    job = f'{place}; {how["arch"]}, {how["size"]} px, batch {how["batch"]}, precision {fast_precision(device)}, {len(p.train)} {what}'
+    job = (
+        f'{place}; {how["arch"]}, {how["size"]} px, batch {how["batch"]}, '
+        f'precision {fast_precision(device)}, {len(p.train)} {what}'
+    )
     return [
         dict(
             what='training fed by the loader / one batch held on the device',
@@ -264,7 +275,8 @@ def run():
             ratio=rate['held'] / rate['fed'],
             target='at most 1/.95 = 1.05',
             ok=part >= 0.95 if real else None,
-            note=f'{part:.1%} of its pictures/s: fed {spread(feeding["fed"])}, held {spread(feeding["held"])}; {how["rounds"]} turns; {job}',
+            note=f'{part:.1%} of its pictures/s: fed {spread(feeding["fed"])}, held {spread(feeding["held"])}; '
+            f'{how["rounds"]} turns; {job}',
         ),
         dict(
             what='the same job by fastai, second epoch on',
@@ -274,7 +286,8 @@ def run():
             ratio=1 / times,
             target='at most 1/3',
             ok=times >= 3 if real else None,
-            note=f'{times:.1f} times its pictures/s: ours {spread(peers["ours"])}, fastai {spread(peers["fastai"])}; {job}',
+            note=f'{times:.1f} times its pictures/s: ours {spread(peers["ours"])}, '
+            f'fastai {spread(peers["fastai"])}; {job}',
         ),
         full_pets(device),
     ]

@@ -142,14 +142,14 @@ def run(rounds=5):
         found = measure(names, p, rounds)
     decode, plain, one = decode_rates(p)
     rate = {name: statistics.median(rates) for name, (_, rates) in found.items()}
-    spread = lambda name: f'{min(found[name][1]):,.0f} to {max(found[name][1]):,.0f}'
+    spread = {name: f'{min(rates):,.0f} to {max(rates):,.0f}' for name, (_, rates) in found.items()}
     rows = []
     for name, factor in (('torchvision', 3), ('fastai RandomResizedCrop', 4), ('fastai aug_transforms', 12)):
         rows.append(dict(what=f'loader, second epoch on / {name}', ours=1000 / rate['ours'], theirs=1000 / rate[name],
                          unit='ms a picture', ratio=rate[name] / rate['ours'],
                          target=f'at most 1/{factor}', ok=rate['ours'] >= factor * rate[name],
                          note=f'{len(p)} photographs at {SIZE} px, median of {rounds} epochs; ours {rate["ours"]:,.0f} '
-                              f'pictures/s ({spread("ours")}), theirs {rate[name]:,.0f} ({spread(name)})'))
+                              f'pictures/s ({spread["ours"]}), theirs {rate[name]:,.0f} ({spread[name]})'))
         rows.append(dict(what=f'first epoch, nothing decoded yet / {name}', ours=found['ours'][0],
                          theirs=found[name][0], unit='s', ratio=found['ours'][0] / found[name][0],
                          target='at most 1', ok=found['ours'][0] <= found[name][0], note='making the loader included'))

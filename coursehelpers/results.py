@@ -180,5 +180,6 @@ def compare(name:str) -> RecordComparison: # the name given to `record`
 # %% ../nbs/tools/results.ipynb #standard-error
 def standard_error(error:float, # part that is wrong, 0 to 1
                    n:int) -> float: # how many it was measured on
-    "How far an error rate measured on `n` examples typically lies from the true one, 0 to 1: the root of error * (1 - error) / n."
+    """How far an error rate measured on `n` examples typically lies from the true one, 0 to 1: the root of
+    error * (1 - error) / n."""
     return (error * (1 - error) / n)**.5

@@ -187,8 +187,9 @@ def _hidden_block(p, s, w1, w2, b):
 
 # How it looks
 
-_fill = lambda colour: dict(fill=PatternFill('solid', fgColor=colour))
-_font = lambda **style: dict(font=Font(name='Calibri', **{'size': 11, **style}))
+def _fill(colour): return dict(fill=PatternFill('solid', fgColor=colour))
+def _font(**style): return dict(font=Font(name='Calibri', **{'size': 11, **style}))
+
 _kinds = dict(title=_font(bold=True, size=14), note=_font(italic=True, color='555555'), label=_font(bold=True), text={}, formula={}, result=dict(**_font(bold=True), **_fill('E2EFDA')),
               head=dict(**_font(bold=True), **_fill('E7E6E6'), alignment=Alignment(horizontal='right')), input=dict(**_font(color='0000FF'), **_fill('DDEBF7')))
 

@@ -249,7 +249,7 @@ def device_road(monkeypatch):
 @pytest.mark.parametrize('keep', ['memory', 'disk', 'stream'])
 def test_the_same_views_on_the_road_of_a_gpu(photos, keep, device_road):
     "To within the bytes that the CPU rounds to."
-    own = lambda: loaders(folder(photos), 40, 6, 'cpu', keep, seed=3, augment=Augment(light=.2))
+    def own(): return loaders(folder(photos), 40, 6, 'cpu', keep, seed=3, augment=Augment(light=.2))
     plain, other = own(), device_road[0](own())
     for (a, ya), (b, yb) in zip([*plain.train, *plain.valid], [*other.train, *other.valid], strict=True):
         assert torch.equal(ya, yb) and (a - b).abs().max() < 2.1 / 255 / .22 and a.stride() == b.stride()

@@ -1,4 +1,4 @@
-"The GPU path, as far as a machine without one can show: layouts, torch.compile, what is set for CUDA, and the measurement itself."
+"The GPU path, as far as a machine without one can show: layouts, torch.compile, settings for CUDA, the measurement."
 
 import warnings
 from types import SimpleNamespace

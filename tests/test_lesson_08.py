@@ -1,4 +1,4 @@
-"Lesson 08 as a learner meets it: the slider's callback at its ends, and the loop they write, which is as short as it says."
+"Lesson 08 as a learner meets it: the slider's callback at its ends, and the loop they write, as short as it says."
 
 import ast
 from pathlib import Path

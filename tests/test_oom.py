@@ -29,7 +29,8 @@ class Short(torch.autograd.Function):
 
 
 class Net(nn.Module):
-    "Two layers; memory ends above `most` examples, in the forward pass or in the backward one, when the last layer already has its gradients."
+    """Two layers; memory ends above `most` examples, in the forward pass or in the backward one, when the last layer
+    already has its gradients."""
 
     def __init__(self, most=None, place='forward', error=None):
         super().__init__()
@@ -44,9 +45,8 @@ class Net(nn.Module):
         short = self.most and len(x) > self.most and len(self.seen) > self.after
         x = self.first(x).relu()
         if short and self.place == 'forward':
-            raise type(self.error)(
-                *self.error.args
-            )  # a new one: an old one would hold on to the pass in which it was raised
+            # a new one: an old one would hold on to the pass in which it was raised
+            raise type(self.error)(*self.error.args)
         if short and self.training:
             x = Short.apply(x)
         return self.last(x)
@@ -85,17 +85,18 @@ def test_the_same_training(most, place, accumulate, capsys):
     )
     assert [set(r) for r in free.history] == [set(r) for r in short.history] and len(short.losses) == 6
     said = capsys.readouterr().out.strip().splitlines()
-    assert (
-        len(said) == {12: 1, 8: 1, 5: 2, 1: 4}[most]
-        and said[0]
-        == 'out of memory with 16 at once: from here 8 at a time. Steps stay the same; only batch norm, where there is one, sees fewer.'
+    assert len(said) == {12: 1, 8: 1, 5: 2, 1: 4}[most]
+    assert said[0] == (
+        'out of memory with 16 at once: from here 8 at a time. Steps stay the same; '
+        'only batch norm, where there is one, sees fewer.'
     )
 
 
 @pytest.mark.parametrize('place', ['forward', 'backward'])
 @pytest.mark.parametrize('after', [1, 2])
 def test_what_earlier_batches_gathered_stays(place, after):
-    "Memory ends in the second or third batch of those that make one step together, when some of its gradients are there already."
+    """Memory ends in the second or third batch of those that make one step together, when some of its gradients are
+    there already."""
     made = [
         Learner(Net(most, place), points(), lr=0.5, accumulate=3, opt_func=torch.optim.SGD, schedule=None)
         for most in (None, 4)
@@ -107,7 +108,8 @@ def test_what_earlier_batches_gathered_stays(place, after):
 
 
 def test_the_gradient_is_that_of_the_whole_batch():
-    "Just before the step, of uneven parts too: 16 in parts of at most 5 are 4, 4, 4, 4, and 8 are 4, 4; with at most 3: 3, 3, 3, 3, 3, 1."
+    """Just before the step, of uneven parts too: 16 in parts of at most 5 are 4, 4, 4, 4, and 8 are 4, 4; with at most
+    3: 3, 3, 3, 3, 3, 1."""
     for most in (5, 3):
         found = {}
 
@@ -179,7 +181,9 @@ def test_a_view_is_not_drawn_again():
 
 
 def test_groups_with_their_own_rates_and_clipping():
-    groups = lambda m: [dict(params=m.first.parameters(), lr=0.001), dict(params=m.last.parameters(), lr=0.05)]
+    def groups(model):
+        return [dict(params=model.first.parameters(), lr=0.001), dict(params=model.last.parameters(), lr=0.05)]
+
     free, short = pair(3, 'backward', groups=groups)
     assert close(free.model, short.model, 1e-5)
 
@@ -207,7 +211,8 @@ def test_judging_in_parts(capsys):
     'error',
     [
         RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 80000000000 bytes."
+            "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: "
+            'you tried to allocate 80000000000 bytes.'
         ),
         RuntimeError('MPS backend out of memory (MPS allocated: 17.86 GB, max allowed: 18.13 GB).'),
         RuntimeError('CUDA error: out of memory\nCUDA kernel errors might be reported later'),

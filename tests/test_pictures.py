@@ -126,7 +126,9 @@ def ycck(file):
 
 def png16(file):
     "A PNG with 16 bits in each of three channels, which PIL cannot write."
-    chunk = lambda kind, data: struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
     rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in np.array(halves()).astype('u2') * 257)
     file.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 60, 40, 16, 2, 0, 0, 0))
                      + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
@@ -224,7 +226,9 @@ def test_every_kind_of_file_has_the_right_pixels(shelf, name):
     _, left, right, says = SHELF[name]
     pixels, aspect, problem = read_picture(shelf/'odd'/name, 32)
     assert problem is None if says is None else re.search(says, problem.what) and problem.used is (left is not None)
-    if left is None: assert pixels is None; return
+    if left is None:
+        assert pixels is None
+        return
     for column, colour in ((4, left), (27, right)):
         assert np.abs(pixels[16, column].astype(int) - colour).max() <= 4, (pixels[16, column], colour)
 

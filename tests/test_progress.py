@@ -1,4 +1,4 @@
-"The progress of a fit as people see it: in a real JupyterLab, one table, one picture that moves, and a bar that goes away."
+"The progress of a fit as people see it: in a real JupyterLab, a table, a picture that moves, a bar that goes away."
 
 import shutil
 from pathlib import Path
@@ -15,8 +15,17 @@ class Slow(Callback):
     def after_batch(self, learn): time.sleep(.02)
 ProgressTable.wait = .3
 torch.manual_seed(0)
-learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), loaders(load('digits'), batch_size=64, device='cpu', augment=False), lr=.01)
+dls = loaders(load('digits'), batch_size=64, device='cpu', augment=False)
+learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), dls, lr=.01)
 '''
+ANOTHER_PICTURE = '''([old]) => {
+    const img = document.querySelectorAll(".jp-RenderedImage img")
+    return img.length === 1 && img[0].src !== old
+}'''
+NINE_LINES = '''() => {
+    const parts = [...document.querySelectorAll(".jp-OutputArea-output pre")]
+    return parts.map(p => p.innerText).join("").trim().split("\\n").length >= 9
+}'''
 
 
 def test_a_fit_in_jupyterlab(tmp_path):
@@ -32,16 +41,9 @@ def test_a_fit_in_jupyterlab(tmp_path):
         picture = browser.cell(page, 1).locator('.jp-RenderedImage img')
         picture.wait_for(timeout=30_000)
         first = picture.get_attribute('src')
-        page.wait_for_function(
-            '([old]) => { const img = document.querySelectorAll(".jp-RenderedImage img"); return img.length === 1 && img[0].src !== old }',
-            arg=[first],
-            timeout=30_000,
-        )
+        page.wait_for_function(ANOTHER_PICTURE, arg=[first], timeout=30_000)
         table = browser.cell(page, 1).locator('.jp-OutputArea-output pre')
-        page.wait_for_function(
-            '() => [...document.querySelectorAll(".jp-OutputArea-output pre")].map(p => p.innerText).join("").trim().split("\\n").length >= 9',
-            timeout=60_000,
-        )
+        page.wait_for_function(NINE_LINES, timeout=60_000)
         browser.kernel(page, 'print(len(learn.history))')  # the cell is done
         lines = ''.join(table.all_inner_texts()).splitlines()
         assert lines[0].split() == ['epoch', 'train_loss', 'valid_loss', 'error_rate', 'seconds'] and len(lines) == 9

@@ -1,4 +1,4 @@
-"resume: a run that is killed goes on as if nothing had happened; a file is whole or absent; what does not fit is refused."
+"resume: a killed run goes on as if nothing had happened; a file is whole or absent; what does not fit is refused."
 
 import copy
 import errno
@@ -42,7 +42,8 @@ result, checkpoint, kind = sys.argv[1:]
 learn = make(kind)
 print('begins', flush=True)
 learn.fit(4, quiet=True, checkpoint=checkpoint, every=3, callbacks=[Slow()])
-torch.save(dict(model=learn.model.state_dict(), losses=learn.losses, rates=learn.rates, rows=[{k: v for k, v in r.items() if k != 'seconds'} for r in learn.history]), result)
+rows = [{k: v for k, v in r.items() if k != 'seconds'} for r in learn.history]
+torch.save(dict(model=learn.model.state_dict(), losses=learn.losses, rates=learn.rates, rows=rows), result)
 '''
 
 
@@ -142,7 +143,8 @@ def crash(path, after, kind='ours', epochs=3, **options):
 # killed for real
 @pytest.mark.long
 def test_sigkill_at_random_moments(tmp_path):
-    "Each round: killed at random moments, up to twice, then let through; the weights are those of an undisturbed run, and every file on the way is whole."
+    """Each round: killed at random moments, up to twice, then let through; the weights are those of an undisturbed run,
+    and every file on the way is whole."""
     whole = start(tmp_path, tmp_path / 'whole.pt', tmp_path / 'whole.safetensors', 'ours')
     assert whole.wait(120) == 0, whole.stdout.read()
     true, seed = torch.load(tmp_path / 'whole.pt'), int(os.environ.get('COURSE_KILL_SEED', 11))
@@ -219,12 +221,12 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capsys):
 
 
 def test_callbacks_and_early_stops_go_on(tmp_path):
-    stop = lambda: EarlyStop(patience=1)
     values = [3.0, 2.0, 2.5]
 
     def fit(learn, rows, callbacks=()):
         learn.validate = lambda: dict(valid_loss=rows[len(learn.history)])
-        learn.fit(6, quiet=True, checkpoint=tmp_path / 'run.safetensors', every=2, callbacks=[stop(), *callbacks])
+        callbacks = [EarlyStop(patience=1), *callbacks]
+        learn.fit(6, quiet=True, checkpoint=tmp_path / 'run.safetensors', every=2, callbacks=callbacks)
 
     n = len(make().dls.train)
     with pytest.raises(KeyboardInterrupt):
@@ -541,7 +543,7 @@ def test_a_crafted_run_is_refused_before_the_model_is_touched(run_file, change):
 
 
 def test_a_flip_anywhere_is_noticed_or_harmless(run_file):
-    "In the header with all its facts too: a file is refused with a CheckpointError, or what comes out of it is what went in."
+    "In the header with all its facts too: a file is refused with a CheckpointError, or out comes what went in."
     whole = run_file.read_bytes()
     true, size = read(run_file), 8 + struct.unpack('<Q', whole[:8])[0]
     places = (

@@ -26,21 +26,27 @@ y = x.argmax(1)
 if kind == 'torch': # with an even last batch, as accelerate repeats rows to fill an uneven one
     x, y = x[:96], y[:96]
     dls = Dls.of(DataLoader(TensorDataset(x, y), 16), DataLoader(TensorDataset(x[:37], y[:37]), 12))
-else: dls = Dls.of(Loader(x, y, torch.arange(101), 16, shuffle=True), Loader(x, y, torch.arange(37), 12), vocab=list('abcd'))
+else:
+    train, valid = Loader(x, y, torch.arange(101), 16, shuffle=True), Loader(x, y, torch.arange(37), 12)
+    dls = Dls.of(train, valid, vocab=list('abcd'))
 torch.manual_seed(0)
-learn = Learner(nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 4)), dls, lr=.01, accumulate=2 if kind == 'accumulate' else 1)
+model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 4))
+learn = Learner(model, dls, lr=.01, accumulate=2 if kind == 'accumulate' else 1)
 
 class Stop(Callback):
     def state_dict(self): return {}
     def after_batch(self, learn):
-        if kind == 'stop' and (learn.epoch, learn.batch) == (1, 3): learn.stop = True; raise SystemExit
+        if kind == 'stop' and (learn.epoch, learn.batch) == (1, 3):
+            learn.stop = True
+            raise SystemExit
 
 learn.fit(3, checkpoint=checkpoint[0] if checkpoint else None, every=2, callbacks=[Stop()])
 preds, y = learn.predict()
 if learn.is_main:
     rows = [[r['train_loss'], r['valid_loss'], r['error_rate']] for r in learn.history]
     weights = [p.flatten().tolist() for p in learn.model.parameters()]
-    open(result, 'w').write(json.dumps(dict(world=learn.world, rows=rows, weights=weights, y=y.tolist(), first=preds[:, 0].tolist())))
+    found = dict(world=learn.world, rows=rows, weights=weights, y=y.tolist(), first=preds[:, 0].tolist())
+    open(result, 'w').write(json.dumps(found))
 '''
 
 

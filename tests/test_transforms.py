@@ -166,7 +166,9 @@ def test_works_within_inference_mode():
 def room(monkeypatch):
     "A device with so many free bytes; its uses are counted."
     asked = []
-    def make(free): monkeypatch.setattr(transforms, '_room', lambda device: asked.append(device) or free); return asked
+    def make(free):
+        monkeypatch.setattr(transforms, '_room', lambda device: asked.append(device) or free)
+        return asked
     return make
 
 
@@ -209,8 +211,12 @@ def test_pinned_on_the_way_to_cuda(monkeypatch):
     calls = []
     class Fake:
         device = torch.device('cpu')
-        def pin_memory(self): calls.append('pinned'); return self
-        def to(self, device, non_blocking): calls.append((str(device), non_blocking)); return self
+        def pin_memory(self):
+            calls.append('pinned')
+            return self
+        def to(self, device, non_blocking):
+            calls.append((str(device), non_blocking))
+            return self
     sent(Fake(), 'cuda')
     sent(Fake(), 'mps')
     assert calls == ['pinned', ('cuda', True), ('mps', True)]
