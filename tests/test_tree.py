@@ -1,6 +1,7 @@
 "The committed tree: generated files are up to date, names mean one thing, floors hold."
 import ast
 import graphlib
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,12 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
 AUTHORS_ONLY = {'nbdev', 'fastcore', 'execnb'}
+
+
+@pytest.mark.skipif('PYTEST_XDIST_WORKER' not in os.environ, reason='one process: nothing to share')
+def test_groups_reach_their_workers(request):
+    "What is slow to build is built once a run only if xdist keeps groups together."
+    assert request.node.nodeid.endswith('@test_tree')
 
 
 def cells(path, kind='code'):
