@@ -1,6 +1,6 @@
 PYTHON ?= python3
 bin = .venv/bin
-pytest = $(bin)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+pytest = $(bin)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: lab test test-all prepare run bench site
 
