@@ -11,7 +11,7 @@ if os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1') != '1':
 import coursehelpers  # noqa: F401, before torch: threads of several processes at once then do not wait by spinning
 from tests.browser import chromium, new_page
 
-SLOWEST_FIRST = ('test_notebooks', 'browser', 'test_sections', 'test_exercises', 'office', 'site', 'test_resume', 'test_zoo')
+SLOWEST_FIRST = ('test_notebooks', 'browser', 'test_sections', 'test_exercises', 'office', 'site', 'test_zoo')
 
 
 def group(item):
