@@ -93,6 +93,7 @@ def still(nb:dict) -> dict: # a notebook that ran
             else:
                 kept.append(o)
         if 'outputs' in c: c['outputs'] = kept
+    nb['metadata'].pop('widgets', None)
     return nb
 
 # %% ../../nbs/tools/author/running.ipynb #e2996ac0
@@ -101,7 +102,6 @@ def tidy(nb:dict) -> dict: # a notebook
     from nbdev.clean import clean_nb
     nb = still(nb)
     clean_nb(nb, allowed_metadata_keys=['course'], allowed_out_metadata_keys=['image/png', 'image/svg+xml'])
-    nb['metadata'].pop('widgets', None)
     return nb
 
 # %% ../../nbs/tools/author/running.ipynb #61239b5f

@@ -14,7 +14,7 @@ _noise = 2. # °C
 
 def _season(date):
     "The maximum that the calendar expects, °C: a cosine of the day of the year, 22 in July and 0 in January."
-    day = np.asarray(pd.DatetimeIndex(date).dayofyear, dtype=float)
+    day = np.asarray(pd.DatetimeIndex(date).day_of_year, dtype=float)
     return 11 - 11 * np.cos(2 * np.pi * (day - 20) / 365.25)
 
 def _forecast(season, next_season, row):
