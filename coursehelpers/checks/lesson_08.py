@@ -232,7 +232,7 @@ def _there_when_needed(cls):
     "What a callback finds at each event."
     def after_loss(learn):
         if not learn.model.training:
-            raise NotYet('a batch is trained in evaluation mode, which `predict` leaves: begin epochs with `train()`')
+            raise NotYet('a batch is trained in evaluation mode: begin epochs with `train()`')
         agree(_of(learn, 'loss').detach(), _loss(_of(learn, 'preds'), _of(learn, 'yb')).detach(), 'loss at after_loss')
     def before_step(learn):
         if any(p.grad is None for p in learn.model.parameters()):
@@ -244,6 +244,7 @@ def _there_when_needed(cls):
         epochs.append((_of(learn, 'epoch'), _of(learn, 'epochs')))
         learn.predict()
     epochs, (model, dls) = [], _small()
+    model.eval()
     diary = _Diary(after_loss=after_loss, before_step=before_step, after_batch=after_batch, after_epoch=after_epoch)
     cls(model, dls, loss_func=_loss, callbacks=[diary]).fit(2)
     agree(epochs, [(0, 2), (1, 2)], where='`epoch` and `epochs` after each of two epochs')
@@ -280,23 +281,35 @@ def _in_order(cls):
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-stop
 def _stop(learn): learn.stop = True
 
+def _stop_at_the_last(learn):
+    if len(learn.losses) == 3: learn.stop = True
+
+# event, what sets `stop` there, how many batches and whole epochs have run then
+_stops_at = {
+    'before_fit': ('before_fit', _stop, 0, 0), 'before_epoch': ('before_epoch', _stop, 0, 0),
+    'after_batch': ('after_batch', _stop, 1, 0),
+    'after_batch of the last batch': ('after_batch', _stop_at_the_last, 3, 0),
+    'after_epoch': ('after_epoch', _stop, 3, 1)}
+
 def _at_the_end(diary, batches, epochs, what):
     "Raise `NotYet` unless so many batches and epochs ran, and the fit ended in good order."
     found, ended = diary.seen.count('after_batch'), diary.seen.count('after_epoch')
     if found > batches:
         raise NotYet(f'{what} sets `stop`, and {found - batches} more batches run after it')
+    if diary.seen.count('before_epoch') > 1:
+        raise NotYet(f'{what} sets `stop`, and another epoch is begun after it')
     if ended != epochs:
         raise NotYet(f'{what} sets `stop`: after_epoch is called {ended} times, expected {epochs}')
     if diary.seen[-1] != 'after_fit':
         raise NotYet(f'{what} sets `stop`, and then after_fit is not called')
 
 def _stops(cls):
-    "After a batch, after an epoch; and the next fit trains again."
-    for event, batches, epochs in (('after_batch', 1, 0), ('after_epoch', 3, 1)):
-        (model, dls), diary = _small(), _Diary(**{event: _stop})
+    "At each of these moments; and the next fit trains again."
+    for moment, (event, act, batches, epochs) in _stops_at.items():
+        (model, dls), diary = _small(), _Diary(**{event: act})
         learn = cls(model, dls, callbacks=[diary])
         learn.fit(3)
-        _at_the_end(diary, batches, epochs, f'a callback at {event}')
+        _at_the_end(diary, batches, epochs, f'a callback at {moment}')
         diary.acts, diary.seen = {}, []
         learn.fit(1)
         if diary.seen.count('after_batch') != 3:
@@ -317,12 +330,17 @@ def _predicts(cls):
     if found[0].requires_grad:
         raise NotYet('the scores that `predict` gives carry a graph along: `torch.no_grad()`')
     agree(found[0], model(x).detach(), where='the scores that `predict` gives, in evaluation mode')
+    for training in (True, False):
+        model.train(training)
+        learn.predict()
+        if model.training != training:
+            raise NotYet('`predict` leaves the model in another mode than it found it in: put the mode back')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-check
 @exercise('MyLearner', hints=(
     'Begin with `one_batch`: the lines of `one_step`, and `self.call(...)` between them. Then `one_epoch`, then `fit`.',
     'In `call`: sort `self.callbacks` by `getattr(c, "order", 0)`; call `getattr(c, event)(self)` of each that has it.',
-    '`for self.xb, self.yb in self.dls.train:` puts each batch where callbacks find it; then, `if self.stop: return`.',
+    '`for self.xb, self.yb in self.dls.train:` puts each batch where callbacks find it; first, `if self.stop: break`.',
     '`fit` sets `stop` to False and makes the optimiser with `self.opt_func(self.model.parameters(), lr=self.lr)`.'))
 def _my_learner(cls):
     for part in (_called_in_turn, _there_when_needed, _same_numbers, _in_order, _stops, _predicts):
