@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CheckpointError', 'sweep', 'write', 'read', 'take_tensors', 'put_tensors', 'random_state',
-           'set_random_state', 'differences', 'shapes', 'versions', 'load_model']
+           'set_random_state', 'differences', 'shapes', 'versions', 'save_model', 'load_model']
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #8cd6d31b
 import glob
@@ -15,15 +15,16 @@ import random
 import time
 import zlib
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
+import accelerate
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import coursehelpers
 from ..base.files import whole
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #b61223a0
@@ -167,15 +168,17 @@ def shapes(tensors:dict) -> dict: # name: tensor
 # %% ../../nbs/tools/training/checkpoints.ipynb #bf4ac7e1
 def versions() -> dict:
     "Versions of what wrote a file."
-    found = dict(python=platform.python_version())
-    for name in ('torch', 'accelerate', 'coursehelpers'):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = 'not installed'
-    return found
+    return dict(python=platform.python_version(), torch=str(torch.__version__), accelerate=accelerate.__version__,
+                coursehelpers=coursehelpers.__version__)
 
-def load_model(path, # a file made by `write`
+def save_model(path, # the file to make
+               learn): # a Learner
+    "Its weights, with architecture, vocab, history and versions."
+    arch = getattr(learn, 'arch', '') or type(learn.model).__name__
+    info = dict(kind='model', arch=arch, vocab=learn.vocab, history=learn.history, versions=versions())
+    write(path, learn.model.state_dict(), info)
+
+def load_model(path, # a file made by `save_model`
                model, # takes its weights
                vocab=()) -> dict: # names of the labels, where they must be the same
     "Put the weights into the model; gives the file's facts. Those of another model are a `CheckpointError`."

@@ -22,20 +22,22 @@ def smooth(values, # numbers in the order they came
 
 # %% ../../nbs/tools/training/lossplots.ipynb #39df62d2
 def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
-    "(figure, what it shows) of all the losses so far."
+    "(figure, what it shows) of all the losses so far. Earlier epochs of a model that was loaded have no losses."
     losses, mean = learn.losses, smooth(learn.losses)
     fig, ax = figure(5, 2.6)
     places = range(0, len(losses), max(1, len(losses) // 1000)) # a thousand points are enough
     ax.plot(places, [losses[i] for i in places], color=COLOURS['sky'], lw=.7, label='each batch')
     ax.plot(places, [mean[i] for i in places], color=COLOURS['blue'], label='training, smoothed')
-    rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, learn.history) if 'valid_loss' in row]
+    epochs = len(learn.history)
+    latest = learn.history[epochs - len(learn.ends):]
+    rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, latest) if 'valid_loss' in row]
     if rows:
         ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
     ax.set(xlabel='batch', ylabel='loss', ylim=(0, 1.1 * max(mean, default=1)))
     ax.legend(frameon=False)
     if not mean: return fig, 'No losses yet: fit has not run.'
     words = f'Loss over {len(losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}'
-    if rows: words += f'; validation {rows[-1][1]:.3f} after epoch {len(rows)}'
+    if rows: words += f'; validation {rows[-1][1]:.3f} after epoch {epochs}'
     return fig, words + '.'
 
 # %% ../../nbs/tools/training/lossplots.ipynb #9d7ccb37
