@@ -31,7 +31,7 @@ from coursehelpers.training.devices import (
     moved,
     same_modes,
 )
-from .training.groups import groups_of, moving, spread
+from .training.groups import freeze, groups_of, moving
 from .training.lossplots import losses_figure, search_figure, smooth
 from .training.memory import Memory
 from .training.processes import processes
@@ -128,6 +128,7 @@ class Learner:
         if self.net is not self.model: self.net.renew()
         self.wrapped = self.processes.wrap(self.net) # of several: it averages their gradients
         self.opt = self.opt_func(self.param_groups(lr))
+        self.params = list(self.model.parameters()) # also those that the optimiser does not move
         self.model.zero_grad() # a fit that was broken off may have left some
         self.model.eval() # but for the batches of an epoch
         steps = epochs * math.ceil(len(self.train_load) / self.accumulate)
@@ -188,7 +189,7 @@ class Learner:
         n = len(self.train_load)
         if self.batch >= n:
             raise DataError(f'the training loader gives more batches than its length, {n}.')
-        first = self.batch - self.batch % self.accumulate
+        first = self.batch - self.batch % self.accumulate # of those that make one step
         together = min(self.accumulate, n - first)
         last = self.batch == first + together - 1
         with nullcontext() if last else self.processes.no_sync(self.wrapped):
@@ -210,7 +211,8 @@ class Learner:
         self._call('before_step')
         self.rates.append(self.opt.param_groups[-1]['lr'])
         moved_on = made_step(self.scaler, self.opt)
-        self.model.zero_grad() # also of what the optimiser does not know
+        for p in self.params:
+            p.grad = None
         if self.sched and moved_on: self.sched.step()
 
     def predict(self,
@@ -244,21 +246,11 @@ class Learner:
 
     def param_groups(self, lr=None) -> list: # as for `fit`
         "What the optimiser gets: groups of the parameters that may move, each with its rate."
-        groups = groups_of(self.model, self.groups)
-        rates = spread(self.lr if lr is None else lr, len(groups))
-        if lr is not None: # what is asked for goes before what `groups` says
-            groups = [dict(group, lr=rate) for group, rate in zip(groups, rates)]
-        return moving(groups, rates)
+        return moving(groups_of(self.model, self.groups), lr, self.lr)
 
     def freeze_to(self, n:int): # groups before the n-th stay; -1: only the last moves; 0: all move
-        "Freeze the early groups of the learner's `groups`, free the others. No such: `ValueError`."
-        groups = groups_of(self.model, self.groups)
-        if abs(n) > len(groups):
-            raise ValueError(f'freeze_to({n}): there are {len(groups)} groups of parameters.')
-        frozen = len(groups[:n])
-        for i, group in enumerate(groups):
-            for p in group['params']:
-                p.requires_grad_(i >= frozen)
+        "Freeze the early groups of the learner's `groups`, and free the others."
+        freeze(groups_of(self.model, self.groups), n)
 
     def lr_find(self,
                 low:float=1e-6, high:float=10., # the first and the last rate to try

@@ -72,9 +72,8 @@ class EarlyStop(Callback):
         row = learn.history[-1]
         if self.watch not in row:
             raise ValueError(f'EarlyStop({self.watch!r}): no such column. There are: {", ".join(row)}.')
-        values = [row[self.watch] for row in learn.history[self.start:]]
-        if self.higher:
-            values = [-v for v in values]
+        sign = -1 if self.higher else 1
+        values = [sign * row[self.watch] for row in learn.history[self.start:]]
         if stalled(values, self.patience): learn.stop = True
 
 # %% ../../nbs/tools/training/callbacks.ipynb #535ccc8c

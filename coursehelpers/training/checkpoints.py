@@ -77,16 +77,14 @@ def read(path) -> tuple: # a file made by `write`, or any safetensors file
             header = f.metadata() or {}
             tensors = {name: f.get_tensor(name) for name in f.keys()}
         layout, facts = int(header.get('layout', 0)), header.get('info', '{}')
-    except (SafetensorError, OSError, ValueError, KeyError) as e:
-        raise no(f'not a whole safetensors file ({e}). {_copy}') from None
+        info = dict(json.loads(facts))
+    except (SafetensorError, OSError, ValueError, TypeError) as e:
+        raise no(f'not a whole safetensors file, or what it says about itself cannot be read ({e}). {_copy}') from None
     if layout > FORMAT:
         raise no(f'its layout has the number {layout}, and this package knows {FORMAT}. Install the newer one.')
     if layout and header.get('checksum') != _checksum(tensors, facts):
         raise no(f'its checksum is wrong, so some bytes have changed. {_copy}')
-    try:
-        return tensors, dict(json.loads(facts))
-    except (ValueError, TypeError) as e: # of another program's file
-        raise no(f'what it says about itself cannot be read ({e}).') from None
+    return tensors, info
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #c7e7a7fd
 def take_tensors(value, # tensors, numbers, text, None, in lists, tuples and dicts
@@ -153,12 +151,11 @@ def _same(a, b):
     return a == b
 
 def differences(now:dict, # name: what JSON can hold
-                then:dict, # the same, from the file
-                most:int=3) -> list: # how many to name
-    "In words, the first entries that differ; [] if none does."
+                then:dict) -> list: # the same, from the file
+    "In words, the first nine entries that differ; [] if none does."
     names = [name for name in dict.fromkeys([*now, *then]) if not _same(now.get(name), then.get(name))]
-    lines = [f'  {name}: {now.get(name)} now, {then.get(name)} in the file' for name in names[:most]]
-    if len(names) > most: lines.append(f'  and {len(names) - most} more')
+    lines = [f'  {name}: {now.get(name)} now, {then.get(name)} in the file' for name in names[:9]]
+    if len(names) > 9: lines.append(f'  and {len(names) - 9} more')
     return lines
 
 def shapes(tensors:dict) -> dict: # name: tensor

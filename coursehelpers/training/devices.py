@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from accelerate.utils import convert_to_fp32, send_to_device
-from torch import Tensor, nn
+from torch import nn
 
 # %% ../../nbs/tools/training/devices.ipynb #c6c8acd2
 _dtypes = dict(no=None, bf16=torch.bfloat16, fp16=torch.float16)
@@ -43,12 +43,8 @@ def made_step(scaler, # a `torch.amp.GradScaler`
 def moved(batches, # of (xb, yb): tensors, or lists and dicts of them
           device:torch.device):
     "The batches, one after the other, on the device."
-    def put(part):
-        if isinstance(part, Tensor): return part.to(device, non_blocking=True)
-        return send_to_device(part, device, non_blocking=True)
-
-    for xb, yb in batches:
-        yield put(xb), put(yb)
+    for batch in batches:
+        yield send_to_device(tuple(batch), device, non_blocking=True)
 
 # %% ../../nbs/tools/training/devices.ipynb #fdc94617
 @contextmanager

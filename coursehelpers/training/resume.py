@@ -44,8 +44,7 @@ def _first_batch(load):
     whole.rank, whole.world = 0, 1 # not one process's part of it
     xb, yb = whole.batch(0, 0)
     inputs = xb.float()
-    return dict(shape=list(xb.shape), first_inputs=[inputs.mean().item(), inputs.std().item()],
-                first_targets=yb.flatten()[:16].tolist())
+    return dict(first_inputs=[inputs.mean().item(), inputs.std().item()], first_targets=yb.flatten()[:16].tolist())
 
 def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
@@ -55,22 +54,19 @@ def run_plan(learn) -> dict: # a Learner whose fit has begun
                 lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups],
                 trained=[len(g['params']) for g in groups], optimiser=_name(learn.opt_func),
                 schedule=_name(learn.schedule), loss=_name(learn.loss_func),
-                callbacks=sorted(type(c).__name__ for c in _kept_callbacks(learn) if c.state_dict()),
-                batches=len(load), validation_batches=len(learn.dls.valid), vocab=learn.vocab,
-                batch_size=getattr(load, 'batch_size', None), **first)
+                callbacks=sorted(type(c).__name__ for c in learn.active if getattr(c, 'state_dict', dict)()),
+                batches=len(load), validation_batches=len(learn.dls.valid), vocab=learn.vocab, **first)
 
 # %% ../../nbs/tools/training/resume.ipynb #b3d72fe6
-def _kept_callbacks(learn): return [c for c in learn.active if hasattr(c, 'state_dict')]
-
 def _stateful(learn):
     "{name: what has a state}: what a fit makes anew, then callbacks, numbered within their class, then the model."
     parts = dict(optimiser=learn.opt, scaler=learn.scaler)
     if learn.sched: parts['schedule'] = learn.sched
     seen = Counter()
-    for c in _kept_callbacks(learn):
+    for c in learn.active:
         name = type(c).__name__
         seen[name] += 1
-        parts[f'{name} {seen[name]}'] = c
+        if hasattr(c, 'state_dict'): parts[f'{name} {seen[name]}'] = c
     return parts | dict(model=learn.model)
 
 _kept = 'first_loss', 'history', 'ends', 'stop'
@@ -82,11 +78,10 @@ def run_state(learn, # a Learner whose fit is running
     "All that a run is, before that batch of that epoch. All the processes must ask together."
     losses, rates = (torch.tensor(v, dtype=torch.float64) for v in (learn.losses, learn.rates))
     own = learn.processes.collect(dict(start=start, now=random_state(learn.dls.train)))
-    states = {name: part.state_dict() for name, part in _stateful(learn).items()}
+    parts = {name: part.state_dict() for name, part in _stateful(learn).items()}
     spent = perf_counter() - learn.started if batch else 0.
     return dict(epoch=epoch, batch=batch, spent=spent, losses=losses, rates=rates, own=own,
-                at_once=learn.memory.at_once, parts={name: state for name, state in states.items() if state},
-                kept={name: getattr(learn, name) for name in _kept})
+                at_once=learn.memory.at_once, parts=parts, kept={name: getattr(learn, name) for name in _kept})
 
 # %% ../../nbs/tools/training/resume.ipynb #e6d57d7e
 def set_run_state(learn, # a Learner whose fit has begun
@@ -143,7 +138,7 @@ class Checkpoint(Callback):
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        self.plan, self.start, self.stepped, self.complete = run_plan(learn), None, False, False
+        self.plan, self.start, self.stepped = run_plan(learn), None, False
         learn.processes.wait()
         if self.path.exists(): self.resume(learn)
         else: self.save(learn, 0, 0) # at once, so that a bad path or a full disk is found now
@@ -165,7 +160,7 @@ class Checkpoint(Callback):
 
     def after_fit(self, learn): # a Learner
         stopped = learn.finished and learn.stop # perhaps in the middle of an epoch
-        if stopped and not self.complete: self.save(learn, learn.epochs, 0)
+        if stopped: self.save(learn, learn.epochs, 0)
 
     def due(self, learn) -> bool: # a Learner
         "Is it time? All the processes say the same, so they ask each other, and not after each batch."
@@ -202,7 +197,7 @@ class Checkpoint(Callback):
         try:
             state = put_tensors(info['state'], tensors)
             model = shapes(learn.model.state_dict())
-            lines = differences(self.plan, info['plan'], 9) + differences(model, shapes(state['parts']['model']))
+            lines = differences(self.plan, info['plan']) + differences(model, shapes(state['parts']['model']))
             if lines:
                 raise CheckpointError('\n'.join([f'{self.path} is another run:', *lines, _advice]))
             self.start = set_run_state(learn, state)
@@ -210,7 +205,7 @@ class Checkpoint(Callback):
             why = f'{type(e).__name__}: {e}'
             raise CheckpointError(f'{self.path} holds a run of another version ({why}). {_advice}') from e
         self.count, self.last = 0, perf_counter()
-        self.complete = learn.stop or learn.epoch >= learn.epochs
         place = f'goes on in epoch {len(learn.history)}, batch {state["batch"]}'
-        if self.complete: place = 'this run is complete, nothing is trained'
+        if learn.stop or learn.epoch == learn.epochs:
+            place = 'this run is complete, nothing is trained'
         if learn.is_main: print(f'{self.path.name}: {place}')
