@@ -12,7 +12,6 @@ import time
 from contextlib import nullcontext
 
 import torch
-from accelerate.utils import concatenate
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
@@ -22,15 +21,23 @@ from .data import Dls
 from .metrics import error_rate, metric_name
 from .plots import show
 from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable, Track
-from .training.checkpoints import load_model, versions, write
-from .training.devices import Compiled, check_precision, forward, gpu_settings, moved
-from .training.groups import groups_of, moving, spread
+from .training.checkpoints import load_model, save_model
+from coursehelpers.training.devices import (
+    Compiled,
+    check_precision,
+    forward,
+    gpu_settings,
+    made_step,
+    moved,
+    same_modes,
+)
+from .training.groups import freeze, groups_of, moving
 from .training.lossplots import losses_figure, search_figure, smooth
-from .training.memory import Memory, joined, laid_aside
+from .training.memory import Memory
 from .training.processes import processes
 from .training.resume import Checkpoint
 from .training.search import try_rates
-from .training.watching import LossLog, NonFiniteLoss, check_labels
+from .training.watching import LossLog, NonFiniteLoss, checked_loss
 
 # %% ../nbs/full/08_learner.ipynb #reexported
 _all_ = ['EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss',
@@ -49,14 +56,15 @@ def suggest_lr(rates, # tried one after the other, rising
 def one_cycle(opt, # a torch optimiser; the rate of each group is the highest it will get
               steps:int): # in all
     """A scheduler of torch: the rate rises for three tenths of the steps, then falls to almost
-    nothing (Smith 2018). A momentum moves the other way."""
+    nothing (Smith 2018). A momentum, or Adam's first beta, moves the other way, from .95 to .85
+    and back, whatever the optimiser was given."""
     highest = [g['lr'] for g in opt.param_groups]
     momentum = 'betas' in opt.defaults or opt.defaults.get('momentum', 0) > 0
     return OneCycleLR(opt, highest, total_steps=steps, cycle_momentum=momentum)
 
 # %% ../nbs/full/08_learner.ipynb #455a691f
 class Learner:
-    "A model with the data, loss and optimiser to train it. `history` keeps one dict an epoch."
+    "A model with the data, loss and optimiser to train it."
     def __init__(self,
                  model:nn.Module, # any module: xb -> preds
                  dls:Dls, # training and validation batches; `Dls.of` makes one of any two loaders
@@ -71,23 +79,19 @@ class Learner:
                  callbacks=(), # for every fit
                  compile=False): # True: by torch.compile, slow at first; or a dict of its options
         check_precision(precision, dls.device)
-        self.processes = processes(dls.device)
-        self.model = model.to(self.device)
-        self.dls = self.processes.own(dls)
+        self.processes = processes(dls.device) # this one, or all that torchrun started
+        self.device, self.world = self.processes.device, self.processes.world
+        self.is_main = self.processes.rank == 0
+        self.dls, self.vocab = self.processes.own(dls), list(getattr(dls, 'vocab', None) or [])
+        self.model = model.to(self.device) # holds the weights
+        self.net = Compiled(model, compile) if compile is not False else model # computes with them
+        if isinstance(loss_func, nn.Module): loss_func = loss_func.to(self.device)
         self.loss_func, self.metrics, self.callbacks = loss_func, metrics, callbacks
         self.lr, self.opt_func, self.groups, self.schedule = lr, opt_func, groups, schedule
         self.precision, self.accumulate = precision, accumulate
-        options = compile if isinstance(compile, dict) else {}
-        self.net = Compiled(model, **options) if compile else model # what computes
         self.memory = Memory(world=self.world)
-        self.history, self.losses, self.rates, self.ends = [], [], [], []
-
-    @property
-    def device(self): return self.processes.device
-    @property
-    def world(self): return self.processes.world
-    @property
-    def is_main(self): return self.processes.rank == 0
+        self.history, self.ends = [], [] # a dict for each epoch; how many losses there were then
+        self.losses, self.rates = [], [] # of each batch; of each step
 
     def fit(self,
             epochs:int, # passes over the training data
@@ -101,118 +105,103 @@ class Learner:
         if not quiet: callbacks.append(ProgressTable())
         if checkpoint: callbacks.append(Checkpoint(checkpoint, every))
         self._begin(epochs, lr, callbacks)
+        begun = []
         with gpu_settings(self.device):
-            self._call('before_fit')
             try:
+                for callback in self.active:
+                    self._call('before_fit', [callback])
+                    begun.append(callback)
                 while self.epoch < epochs and not self.stop:
                     self._one_epoch()
-                self.log.read()
+                self.log.flush()
                 self.finished = True
             finally:
-                self._call('after_fit')
+                self._call('after_fit', begun)
+                self.processes.release()
 
     def _begin(self, epochs, lr, callbacks):
-        "All that a running fit knows."
+        "What a running fit knows. `Checkpoint` writes over it where a run goes on."
         if epochs < 1: raise ValueError(f'fit({epochs}): one epoch at least.')
-        self.train = self.processes.share(self.dls.train)
-        if not len(self.train):
+        self.train_load = self.processes.share(self.dls.train)
+        if not len(self.train_load):
             raise DataError('the training loader is empty: not one batch.')
-        if self.net is not self.model:
-            torch.compiler.reset() # it counts versions over all models, and stops at eight
+        if self.net is not self.model: self.net.renew()
         self.wrapped = self.processes.wrap(self.net) # of several: it averages their gradients
         self.opt = self.opt_func(self.param_groups(lr))
-        self.opt.zero_grad() # a fit that was broken off may have left some
-        steps = epochs * math.ceil(len(self.train) / self.accumulate)
-        self.sched = self.schedule(self.opt, steps) if self.schedule else None
+        self.params = list(self.model.parameters()) # also those that the optimiser does not move
+        self.model.zero_grad() # a fit that was broken off may have left some
+        self.model.eval() # but for the batches of an epoch
+        steps = epochs * math.ceil(len(self.train_load) / self.accumulate)
+        scheduled = self.schedule and steps > 1 # a single step has the rate that was asked for
+        self.sched = self.schedule(self.opt, steps) if scheduled else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
-        self.log = LossLog(self)
-        self.active = sorted(callbacks, key=lambda c: c.order)
-        self._methods = {e: [getattr(c, e) for c in self.active if hasattr(c, e)] for e in EVENTS}
+        self.log = LossLog(self) # fills `losses`
+        self.active = sorted(callbacks, key=lambda c: getattr(c, 'order', 0))
         self.epochs, self.epoch, self.batch = epochs, 0, 0
         self.stop = self.finished = False
-        self.batches = None # what is left of the epoch under way: (i, (xb, yb)), on the device
+        self.batches = None # those left of the epoch under way: (i, (xb, yb)), on the device
         self.first_loss, self.started = len(self.losses), 0. # of that epoch: place, and seconds
 
-    def _call(self, event):
+    def _call(self, event, callbacks=None):
         "Tell the callbacks that have a method for it."
-        for method in self._methods[event]:
-            method(self)
+        for callback in self.active if callbacks is None else callbacks:
+            if hasattr(callback, event): getattr(callback, event)(self)
 
     def _one_epoch(self):
         "All the batches of an epoch, or those that are left of it, then a row of `history`."
         if self.batches is None: self._begin_epoch()
+        if self.stop: return
         self.train_mode()
         for i, (xb, yb) in self.batches:
             self.batch, self.xb, self.yb = i, xb, yb
             self._one_batch()
-            if self.stop: return
-        self.log.read()
-        losses = self.losses[self.first_loss:]
-        train_loss = self.processes.mean(sum(losses) / len(losses))
-        row = dict(epoch=len(self.history), train_loss=train_loss, **self.validate())
-        self.history.append(row | dict(seconds=time.perf_counter() - self.started))
-        self.ends.append(len(self.losses))
-        self.batches = None
-        self._call('after_epoch')
-        self.epoch += 1
+            if self.stop: break
+        self.model.eval()
+        if not self.stop: self._end_epoch()
 
     def _begin_epoch(self):
         "The numbered batches of a new epoch, on the device."
         self._call('before_epoch')
         self.first_loss, self.started = len(self.losses), time.perf_counter()
-        if hasattr(self.train, 'epoch'):
-            self.train.epoch, self.train.skip = len(self.history), 0
-        self.batches = enumerate(moved(self.train, self.device))
+        if hasattr(self.train_load, 'epoch'): # ours: it shuffles anew in each, also of a later fit
+            self.train_load.epoch, self.train_load.skip = len(self.history), 0
+        self.batches = enumerate(moved(self.train_load, self.device))
 
     def train_mode(self):
         "Switch the model to training: dropout on, batch statistics collected."
         self.model.train()
 
+    def _end_epoch(self):
+        "Judge the model; the row is the same in all processes, so that they decide the same."
+        self.log.flush()
+        losses = self.losses[self.first_loss:]
+        row = dict(epoch=len(self.history), train_loss=sum(losses) / len(losses), **self.validate())
+        row['seconds'] = time.perf_counter() - self.started
+        self.history.append(self.processes.from_main(row))
+        self.ends.append(len(self.losses))
+        self.batches = None
+        self._call('after_epoch')
+        self.epoch += 1
+
     def _one_batch(self):
         "Gradients, and a step with the last batch of those that make one together."
         self._call('before_batch')
-        first = self.batch - self.batch % self.accumulate
-        size = min(self.accumulate, len(self.train) - first)
-        last = self.batch == first + size - 1
+        n = len(self.train_load)
+        if self.batch >= n:
+            raise DataError(f'the training loader gives more batches than its length, {n}.')
+        first = self.batch - self.batch % self.accumulate # of those that make one step
+        together = min(self.accumulate, n - first)
+        last = self.batch == first + together - 1
         with nullcontext() if last else self.processes.no_sync(self.wrapped):
-            self._gradients(1 / size)
+            self.memory.gradients(self, self._forward_backward, 1 / together)
         self.log.add(self.loss)
         if last: self._step()
         self._call('after_batch')
 
-    def _gradients(self, share):
-        "Add this batch's gradients to those before; what does not fit into memory goes in parts."
-        inside_a_step = self.world == 1 and self.batch % self.accumulate
-        with laid_aside(self.model) if inside_a_step else nullcontext():
-            self.memory.retry(lambda: self._all_parts(share), self.xb, self._forget)
-
-    def _all_parts(self, share):
-        "Forward and backward, for the whole batch or each of its parts."
-        whole, done = (self.xb, self.yb), []
-        try:
-            for xb, yb, weight in self.memory.parts(*whole):
-                self.xb, self.yb = xb, yb
-                self._forward_backward(share * weight)
-                done.append((self.preds, self.loss, weight))
-        finally:
-            self.xb, self.yb = whole
-        self.preds, self.loss = joined(done)
-
-    def _forget(self):
-        "Nothing of this batch stays, but the batch."
-        self.preds = self.loss = None
-        self.model.zero_grad()
-
-    def _forward_backward(self, share):
+    def _forward_backward(self, share): # of this loss in the mean that the step makes smaller
         "Forward, loss, backward: the loop of lesson 03."
         self.preds = forward(self.wrapped, self.xb, self.precision, self.device)
-        if self.batch == 0: check_labels(self)
-        try:
-            self.loss = self.loss_func(self.preds, self.yb)
-        except IndexError:
-            check_labels(self) # says it in clearer words
-            raise
-        self.loss = self.loss * self.processes.weight(self.train, self.batch)
+        self.loss = checked_loss(self) * self.processes.weight(self.train_load, self.batch)
         self._call('after_loss')
         self.scaler.scale(self.loss * share).backward()
 
@@ -221,40 +210,35 @@ class Learner:
         self.scaler.unscale_(self.opt)
         self._call('before_step')
         self.rates.append(self.opt.param_groups[-1]['lr'])
-        scale = self.scaler.get_scale()
-        self.scaler.step(self.opt)
-        self.scaler.update()
-        self.opt.zero_grad()
-        skipped = self.scaler.get_scale() < scale # fp16 only: numbers were too large for it
-        if self.sched and not skipped: self.sched.step()
+        moved_on = made_step(self.scaler, self.opt)
+        for p in self.params:
+            p.grad = None
+        if self.sched and moved_on: self.sched.step()
 
     def predict(self,
                 batches=None): # of (xb, yb); None: the validation set
         """(preds, y) for all the batches, on the CPU: scores (n, labels) and labels (n,). Several
         processes share the validation set. No batch at all is a `DataError`."""
+        def scores(xb): # not by `wrapped`, in which processes wait for each other
+            return forward(self.net, xb, self.precision, self.device)
+
         load = self.processes.share(self.dls.valid) if batches is None else batches
         found = []
-        self.model.eval()
-        with torch.no_grad(), gpu_settings(self.device):
+        with same_modes(self.model), torch.no_grad(), gpu_settings(self.device):
+            self.model.eval()
             for i, (xb, yb) in enumerate(moved(load, self.device)):
-                pair = self._scores(xb), yb
+                pair = self.memory.in_parts(scores, xb), yb
                 if batches is None: pair = self.processes.whole(pair, load, i)
                 found.append([v.cpu() for v in pair])
         if not found:
             raise DataError('nothing to predict: not one batch came from the loader.')
         return tuple(torch.cat(v) for v in zip(*found))
 
-    def _scores(self, xb):
-        "What the model says of a batch, in parts where memory is short."
-        def work():
-            how = self.precision, self.device
-            return concatenate([forward(self.net, x, *how) for x, _ in self.memory.parts(xb)])
-        return self.memory.retry(work, xb)
-
     def validate(self) -> dict:
         "Loss and metrics on the validation set: dict(valid_loss=..., error_rate=...)."
         preds, y = self.predict()
-        found = dict(valid_loss=self.loss_func(preds, y).item())
+        loss = self.loss_func(preds.to(self.device), y.to(self.device)) # where it has its weights
+        found = dict(valid_loss=loss.item())
         for metric in self.metrics:
             if hasattr(metric, 'reset'): metric.reset() # torchmetrics
             found[metric_name(metric)] = float(metric(preds, y))
@@ -262,22 +246,15 @@ class Learner:
 
     def param_groups(self, lr=None) -> list: # as for `fit`
         "What the optimiser gets: groups of the parameters that may move, each with its rate."
-        groups = groups_of(self.model, self.groups)
-        rates = spread(self.lr if lr is None else lr, len(groups))
-        if lr is not None: # what is asked for goes before what `groups` says
-            groups = [dict(group, lr=rate) for group, rate in zip(groups, rates)]
-        return moving(groups, rates)
+        return moving(groups_of(self.model, self.groups), lr, self.lr)
 
     def freeze_to(self, n:int): # groups before the n-th stay; -1: only the last moves; 0: all move
         "Freeze the early groups of the learner's `groups`, and free the others."
-        groups = groups_of(self.model, self.groups)
-        for i, group in enumerate(groups):
-            for p in group['params']:
-                p.requires_grad_(i >= (n if n >= 0 else len(groups) + n))
+        freeze(groups_of(self.model, self.groups), n)
 
     def lr_find(self,
                 low:float=1e-6, high:float=10., # the first and the last rate to try
-                steps:int=100, # rates between them
+                steps:int=100, # rates between them, two at least
                 quiet:bool=False) -> float: # draw nothing
         "A rate to train with. Weights, random state, loaders and the learner stay as they were."
         rates, losses = try_rates(self, low, high, steps)
@@ -291,15 +268,10 @@ class Learner:
 
     def save(self, path): # the file, ending in .safetensors
         "The weights, with architecture, vocab, history and versions. One file, whole or absent."
-        arch = getattr(self, 'arch', '') or type(self.model).__name__
-        metrics = [metric_name(m) for m in self.metrics]
-        info = dict(kind='model', arch=arch, vocab=self._vocab(), history=self.history,
-                    metrics=metrics, versions=versions())
-        if self.is_main: write(path, self.model.state_dict(), info)
+        if self.is_main: save_model(path, self)
         self.processes.wait()
 
     def load(self, path): # a file made by `save`
         "Weights and history. Of another model: `CheckpointError`, and nothing is loaded."
-        self.history = load_model(path, self.model, self._vocab()).get('history', [])
-
-    def _vocab(self): return list(getattr(self.dls, 'vocab', None) or [])
+        self.history = load_model(path, self.model, self.vocab).get('history', [])
+        self.losses, self.rates, self.ends = [], [], [] # of these the file knows nothing

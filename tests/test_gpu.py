@@ -14,6 +14,7 @@ from coursehelpers.learner import Learner
 from coursehelpers.nets.weights import create
 from coursehelpers.training.checkpoints import read
 from coursehelpers.training.devices import gpu_settings
+from coursehelpers.training.processes import OneProcess
 from coursehelpers.training.watching import LossLog
 
 
@@ -64,7 +65,7 @@ def test_what_is_set_for_a_gpu_and_put_back(device):
 
 def test_losses_are_asked_for_seldom_on_a_device():
     "Off the CPU a number is asked for every 32 batches: sooner, the device would wait for Python."
-    asked, learn = [], SimpleNamespace(device=torch.device('cuda'), losses=[])
+    asked, learn = [], SimpleNamespace(device=torch.device('cuda'), losses=[], processes=OneProcess('cuda'))
 
     class Loss:
         def detach(self):

@@ -5,6 +5,8 @@ import cProfile
 import math
 import os
 import pstats
+import sys
+from functools import partial
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from coursehelpers.learner import Callback, Clip, EarlyStop, Learner, NonFiniteL
 from coursehelpers.metrics import error_rate
 from coursehelpers.training.checkpoints import CheckpointError, read, write
 from coursehelpers.training.devices import gpu_settings
+from coursehelpers.training.lossplots import losses_figure
 
 
 def tiny(out=10):
@@ -255,7 +258,9 @@ def test_validate_and_predict_agree_with_torch():
     preds, y = learn.predict()
     assert preds.shape == (24, 10) and y.tolist() == learn.dls.pictures.y[learn.dls.valid.rows].tolist()
     assert learn.validate() == dict(valid_loss=F.cross_entropy(preds, y).item(), error_rate=error_rate(preds, y).item())
-    assert all(not m.training for m in learn.model.modules())
+    assert all(m.training for m in learn.model.modules()), 'as it came'
+    learn.fit(1, quiet=True)
+    assert not any(m.training for m in learn.model.modules())
 
 
 def test_lr_find_leaves_no_trace():
@@ -354,14 +359,15 @@ def test_tensorboard_offline(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     learn = Learner(linear(), points(), lr=0.05)
-    learn.fit(3, quiet=True, callbacks=[Track('tensorboard', tmp_path / 'runs', 'mine')])
+    learn.fit(3, quiet=True, callbacks=[Track(tmp_path / 'runs', 'mine')])
     found = EventAccumulator(str(tmp_path / 'runs' / 'mine')).Reload()
     assert [s.value for s in found.Scalars('train_loss')] == pytest.approx([r['train_loss'] for r in learn.history])
 
 
-def test_a_tracker_that_is_not_installed():
-    with pytest.raises(ImportError, match="'comet_ml'.*%pip install comet_ml"):
-        Learner(linear(), points()).fit(1, quiet=True, callbacks=[Track('comet_ml')])
+def test_a_tracker_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    with pytest.raises(ImportError, match='%pip install tensorboard'):
+        Learner(linear(), points()).fit(1, quiet=True, callbacks=[Track()])
 
 
 def test_the_table(capsys):
@@ -458,6 +464,146 @@ def test_a_batch_larger_than_the_set():
     learn = Learner(linear(), points(10, bs=64), lr=0.05)
     learn.fit(2, quiet=True)
     assert len(learn.losses) == 2
+
+
+class Plain:
+    "No `Callback`, and so without an order: a class with methods of its own."
+
+    def __init__(self, **methods):
+        vars(self).update(methods)
+
+
+# what a cold reader found
+def test_judging_inside_an_epoch_leaves_each_module_in_its_own_mode():
+    seen = []
+
+    def look(learn):
+        learn.model[2].eval()
+        if learn.batch == 1:
+            learn.validate()
+        seen.append([m.training for m in learn.model])
+
+    learn = Learner(nn.Sequential(linear(), nn.Dropout(), nn.BatchNorm1d(3)), points())
+    learn.fit(2, quiet=True, callbacks=[Plain(after_batch=look)])
+    assert seen == [[True, True, False]] * 10 and not any(m.training for m in learn.model.modules())
+
+
+def test_a_fit_that_was_stopped_leaves_the_model_in_eval_mode_too():
+    learn = Learner(linear(), points())
+    learn.fit(2, quiet=True, callbacks=[Plain(after_batch=lambda learn: setattr(learn, 'stop', True))])
+    assert len(learn.losses) == 1 and not learn.model.training
+
+
+def test_a_stop_before_an_epoch_begins_no_batch():
+    learn = Learner(linear(), points())
+
+    def enough(learn):
+        learn.stop = learn.epoch == 1
+
+    learn.fit(3, quiet=True, callbacks=[Plain(before_epoch=enough)])
+    assert len(learn.history) == 1 and len(learn.losses) == 5 and learn.finished
+
+
+def test_parameters_outside_the_optimiser_gather_no_gradients():
+    "Neither what `groups` leaves out nor what was frozen after a fit was broken off; and `Clip` counts none."
+
+    def trained(stale):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        learn = Learner(model, points(), lr=0.05, groups=lambda m: [m[0].parameters(), m[2].parameters()])
+        learn.freeze_to(-1)
+        if stale:
+            model[0].weight.grad = torch.full_like(model[0].weight, 1000.0)
+        learn.fit(1, quiet=True, callbacks=[Clip(0.1)])
+        return learn
+
+    assert same(trained(True).model, trained(False).model) and trained(True).model[0].weight.grad is None
+    lengths = []
+
+    def look(learn):
+        lengths.append(nn.utils.get_total_norm([p.grad for p in learn.model[2].parameters()]).item())
+
+    learn = Learner(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), points())
+    learn.groups = lambda m: [m[2].parameters()]
+    late = Plain(before_step=look, order=1)
+    learn.fit(1, quiet=True, callbacks=[Clip(0.01), late])
+    assert lengths == pytest.approx([0.01] * 5, rel=0.01), 'the whole length is that of what moves'
+    assert learn.model[0].weight.grad is None
+
+
+def test_a_fit_of_one_step_has_the_rate_that_was_asked_for():
+    learn = Learner(linear(), points(bs=64), lr=0.01)
+    learn.fit(1, quiet=True)
+    assert learn.rates == [0.01]
+
+
+def test_callbacks_that_have_begun_are_ended_when_another_cannot_begin():
+    heard = []
+    told = {e: lambda learn, e=e: heard.append(e) for e in learner.EVENTS}
+
+    def broken(learn):
+        raise CheckpointError('no')
+
+    with pytest.raises(CheckpointError):
+        ends = Plain(before_fit=broken, after_fit=lambda learn: heard.append('never begun'), order=1000)
+        Learner(linear(), points(), callbacks=[Plain(**told)]).fit(1, quiet=True, callbacks=[ends])
+    assert heard == ['before_fit', 'after_fit']
+
+
+def test_losses_drawn_after_a_load_belong_to_their_epochs(tmp_path):
+    learn = Learner(linear(), points(), lr=0.05)
+    learn.fit(3, quiet=True)
+    learn.save(tmp_path / 'm.safetensors')
+    learn.load(tmp_path / 'm.safetensors')
+    learn.fit(2, quiet=True)
+    assert len(learn.history) == 5 and learn.ends == [5, 10] and len(learn.losses) == len(learn.rates) == 10
+    words = losses_figure(learn)[1]
+    assert f'validation {learn.history[-1]["valid_loss"]:.3f} after epoch 5' in words
+
+
+def test_a_loss_that_is_no_number_at_the_lowest_rate():
+    learn = Learner(linear(), points(), loss_func=lambda preds, y: F.cross_entropy(preds, y) * float('nan'))
+    with pytest.raises(NonFiniteLoss, match='epoch 0, batch 0'):
+        learn.lr_find(quiet=True)
+
+
+def test_a_search_of_one_step():
+    with pytest.raises(ValueError, match='steps=1'):
+        Learner(linear(), points()).lr_find(steps=1, quiet=True)
+    assert Learner(linear(), points()).lr_find(1e-3, 1e-1, steps=2, quiet=True) < 1
+
+
+@pytest.mark.parametrize('accumulate', [1, 2])
+def test_a_loader_that_gives_more_than_it_says(accumulate):
+    class Short(list):
+        def __len__(self):
+            return 2
+
+    batches = Short([(torch.randn(4, 4), torch.zeros(4).long())] * 3)
+    with pytest.raises(DataError, match='more batches than its length, 2'):
+        Learner(linear(), Dls.of(batches, batches), accumulate=accumulate).fit(1, quiet=True)
+
+
+@pytest.mark.parametrize('n', [-9, 3])
+def test_freeze_to_a_group_that_is_not_there(n):
+    learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[5].parameters()])
+    with pytest.raises(ValueError, match=f'{n}.*2 groups'):
+        learn.freeze_to(n)
+
+
+def test_no_options_for_the_compiler_are_options():
+    learn = Learner(linear(), points(), compile={})
+    assert learn.net is not learn.model
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='the weights of a loss lie on the GPU')
+def test_a_loss_with_weights_of_its_own_on_a_gpu():
+    dls = points(device='cuda')
+    dls.device = 'cuda'
+    for loss in (nn.CrossEntropyLoss(torch.ones(3)), partial(F.cross_entropy, weight=torch.ones(3, device='cuda'))):
+        learn = Learner(linear(), dls, loss)
+        learn.fit(1, quiet=True)
+        assert learn.history[0]['valid_loss'] > 0
 
 
 # files

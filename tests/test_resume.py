@@ -239,6 +239,49 @@ def test_callbacks_and_early_stops_go_on(tmp_path):
     assert len(again.history) == 3 and same(again.model.state_dict(), learn.model.state_dict())
 
 
+def test_a_stop_is_kept(tmp_path, capsys):
+    "Killed when it had stopped, but before the end of `fit`: nothing more is trained."
+
+    class Dies(Callback):
+        order = 1001  # behind the checkpoint
+
+        def state_dict(self):
+            return {}
+
+        def after_epoch(self, learn):
+            if learn.stop:
+                raise KeyboardInterrupt
+
+    def fit(*more):
+        learn = make()
+        learn.validate = lambda: dict(valid_loss=1.0)
+        how = dict(quiet=True, checkpoint=tmp_path / 'run.safetensors')
+        try:
+            learn.fit(6, callbacks=[EarlyStop(patience=1), *more], **how)
+        except KeyboardInterrupt:
+            pass
+        return learn
+
+    assert len(fit(Dies()).history) == 2
+    learn = fit()
+    assert len(learn.history) == 2 and learn.finished and 'complete' in capsys.readouterr().out
+
+
+def test_callbacks_that_are_no_callback_are_not_kept(tmp_path):
+    class Bare:
+        def after_batch(self, learn):
+            pass
+
+    reference = make()
+    reference.fit(3, quiet=True)
+    path = tmp_path / 'run.safetensors'
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(3, quiet=True, checkpoint=path, every=2, callbacks=[Bare(), Die(7)])
+    learn = make()
+    learn.fit(3, quiet=True, checkpoint=path, every=2, callbacks=[Bare()])
+    assert same(result_of(learn), result_of(reference))
+
+
 def test_a_fit_after_another(tmp_path):
     def run(after=0):
         learn = make()
@@ -378,7 +421,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_file(tmp_path):
         learn.fit(2, quiet=True, checkpoint=tmp_path / 'run.safetensors', every=2)
     tensors, info = read(tmp_path / 'run.safetensors')
     assert all(t.isfinite().all() for k, t in tensors.items() if k.startswith('run.parts.model'))
-    assert len(tensors['run.own.0.losses']) == 6
+    assert len(tensors['run.losses']) == 6
 
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
@@ -392,7 +435,7 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
 
     with pytest.raises(NonFiniteLoss, match='a weight became infinite.*batch 3'):
         learn.fit(1, quiet=True, checkpoint=tmp_path / 'run.safetensors', every=2, callbacks=[Spoil()])
-    assert len(read(tmp_path / 'run.safetensors')[0]['run.own.0.losses']) == 2
+    assert len(read(tmp_path / 'run.safetensors')[0]['run.losses']) == 2
 
 
 def test_a_callback_with_something_that_cannot_be_kept(tmp_path):
@@ -530,7 +573,7 @@ def forget(*path):
         lambda info: info['state']['dict'].pop(0),
         lambda info: info['state']['dict'].pop(),
         lambda info: info['state']['dict'].pop(7),
-        lambda info: info['state']['dict'][6][1]['dict'][0][1]['dict'].pop(),
+        lambda info: info['state']['dict'][7][1]['dict'][0][1]['dict'].pop(),
     ],
 )
 def test_a_crafted_run_is_refused_before_the_model_is_touched(run_file, change):

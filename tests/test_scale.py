@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 
 JOB = '''
 """job.py KIND RESULT [CHECKPOINT]: a learner's script, on one process or on many."""
-import json, sys
+import gc, json, sys
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from coursehelpers.data import Dls, Loader
 from coursehelpers.learner import Callback, Learner
@@ -39,6 +40,24 @@ class Stop(Callback):
         if kind == 'stop' and (learn.epoch, learn.batch) == (1, 3):
             learn.stop = True
             raise SystemExit
+
+if kind == 'search':
+    calls = []
+
+    def loss(preds, y):
+        "No number in one of the processes only."
+        calls.append(1)
+        return F.cross_entropy(preds, y) * (float('nan') if len(calls) == 60 and not learn.is_main else 1)
+
+    learn.loss_func = loss
+    rates = [learn.lr_find(steps=40, quiet=True), learn.lr_find(steps=40, quiet=True)]
+    learn.loss_func = F.cross_entropy
+    for _ in range(3): learn.fit(1, rates[0], quiet=True)
+    wrapped = [o for o in gc.get_objects() if isinstance(o, nn.parallel.DistributedDataParallel)]
+    weights = [p.tolist() for p in learn.model.parameters()]
+    found = learn.processes.collect(dict(rates=rates, weights=weights, wrapped=len(wrapped), losses=learn.losses))
+    if learn.is_main: open(result, 'w').write(json.dumps(found))
+    sys.exit()
 
 learn.fit(3, checkpoint=checkpoint[0] if checkpoint else None, every=2, callbacks=[Stop()])
 preds, y = learn.predict()
@@ -113,3 +132,14 @@ def test_two_processes_resume(tmp_path):
 def test_more_processes_than_rows_in_the_last_batch(tmp_path):
     one, three = (run(tmp_path, n, 'ours') for n in (1, 3))
     assert three[0]['world'] == 3 and close(one[0]['rows'], three[0]['rows']) and one[0]['y'] == three[0]['y']
+
+
+@LONG
+def test_two_processes_search_as_one(tmp_path):
+    """The same rate, the same end of the search, the same weights; a loss that is no number in one ends it in both;
+    and of the wrappers that share the gradients none piles up."""
+    one, two = run(tmp_path, 2, 'search')[0]
+    assert one == two and one['wrapped'] <= 1
+    alone = run(tmp_path, 1, 'search')[0][0]
+    assert one['rates'][0] == pytest.approx(alone['rates'][0], rel=0.01)
+    assert close([one['losses']], [alone['losses']])

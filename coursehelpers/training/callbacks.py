@@ -7,8 +7,8 @@ __all__ = ['EVENTS', 'Callback', 'Clip', 'stalled', 'EarlyStop', 'ProgressTable'
 
 # %% ../../nbs/tools/training/callbacks.ipynb #6d590a79
 import time
+from pathlib import Path
 
-from accelerate import Accelerator
 from IPython import get_ipython
 from torch import nn
 from tqdm.auto import tqdm
@@ -21,7 +21,10 @@ EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss',
 
 class Callback:
     """Something that happens beside the training. Write a method for each of the EVENTS you need; it gets the learner.
-    `learn.stop = True` ends the training in good order after this batch, or this epoch."""
+    `after_loss` comes for each part of a batch that goes through in parts, and again where a batch is tried again.
+    `learn.stop = True` ends the training in good order after this batch, or this epoch. Where several processes train,
+    all must set it at the same place, or the others wait for ever: decide on `learn.losses` and `learn.history`, which
+    are the same in all of them."""
     order = 0 # of several callbacks, the lowest is called first
 
     def state_dict(self) -> dict:
@@ -34,14 +37,15 @@ class Callback:
 
 # %% ../../nbs/tools/training/callbacks.ipynb #118658d6
 class Clip(Callback):
-    """A callback that keeps steps short. Before each step: if the gradient of all of `learn.model`'s parameters
-    together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one
-    stays as it is."""
+    """A callback that keeps steps short. Before each step: if the gradient of all the parameters that `learn.opt` moves
+    together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one stays as
+    it is. (Lesson 08's counts all of `learn.model`: the same, where all of them move.)"""
     def __init__(self, most:float=1.):
         self.most = most
 
     def before_step(self, learn): # a Learner
-        nn.utils.clip_grad_norm_(learn.model.parameters(), self.most)
+        params = [p for group in learn.opt.param_groups for p in group['params']]
+        nn.utils.clip_grad_norm_(params, self.most)
 
 # %% ../../nbs/tools/training/callbacks.ipynb #426180ce
 def stalled(values, # one number an epoch; lower is better
@@ -68,9 +72,8 @@ class EarlyStop(Callback):
         row = learn.history[-1]
         if self.watch not in row:
             raise ValueError(f'EarlyStop({self.watch!r}): no such column. There are: {", ".join(row)}.')
-        values = [row[self.watch] for row in learn.history[self.start:]]
-        if self.higher:
-            values = [-v for v in values]
+        sign = -1 if self.higher else 1
+        values = [sign * row[self.watch] for row in learn.history[self.start:]]
         if stalled(values, self.patience): learn.stop = True
 
 # %% ../../nbs/tools/training/callbacks.ipynb #535ccc8c
@@ -85,7 +88,7 @@ class ProgressTable(Callback):
         self.headed, self.bar, self.picture = False, None, None
         in_notebook = getattr(get_ipython(), 'kernel', None) is not None
         if in_notebook and learn.is_main:
-            self.bar = tqdm(total=learn.epochs * len(learn.train), leave=False, delay=1, mininterval=.3)
+            self.bar = tqdm(total=learn.epochs * len(learn.train_load), leave=False, delay=1, mininterval=.3)
         self.next = time.perf_counter() + self.wait
 
     def after_batch(self, learn): # a Learner
@@ -114,29 +117,27 @@ class ProgressTable(Callback):
 
 # %% ../../nbs/tools/training/callbacks.ipynb #2da9b3a8
 class Track(Callback):
-    """Sends each epoch's row to an experiment tracker that accelerate knows. 'tensorboard' writes into a folder and
-    needs no network. One that is not installed is an `ImportError`."""
+    """Sends each epoch's row to TensorBoard: files in a folder, no network. Without the package an `ImportError`. See
+    them with `tensorboard --logdir runs`."""
     order = 60
 
-    def __init__(self, tracker:str='tensorboard', # or wandb, mlflow, trackio, ...
-                 folder='runs', # where the local ones write
-                 name:str='fit'): # of the run
-        self.tracker = tracker
-        self.folder = str(folder)
-        self.name = name
+    def __init__(self, folder='runs', # of all runs
+                 name:str='fit'): # of this one
+        self.folder = Path(folder, name)
 
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        cpu = learn.device.type == 'cpu'
-        self.accelerator = Accelerator(cpu=cpu, log_with=self.tracker, project_dir=self.folder)
-        if not self.accelerator.log_with: # it leaves out what is not there
-            raise ImportError(f'the tracker {self.tracker!r} is not installed: %pip install {self.tracker}')
-        self.accelerator.init_trackers(self.name)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ImportError('Track needs TensorBoard, which is not installed: %pip install tensorboard') from None
+        self.writer = SummaryWriter(self.folder) if learn.is_main else None
 
     def after_epoch(self, learn): # a Learner
-        self.accelerator.log({**learn.history[-1], 'lr': learn.rates[-1]}, step=len(learn.losses))
+        if self.writer is None: return
+        for name, value in {**learn.history[-1], 'lr': learn.rates[-1]}.items():
+            self.writer.add_scalar(name, value, len(learn.losses))
 
     def after_fit(self, learn): # a Learner
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
+        if self.writer is not None: self.writer.close()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CheckpointError', 'sweep', 'write', 'read', 'take_tensors', 'put_tensors', 'random_state',
-           'set_random_state', 'differences', 'shapes', 'versions', 'load_model']
+           'set_random_state', 'differences', 'shapes', 'versions', 'save_model', 'load_model']
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #8cd6d31b
 import glob
@@ -15,15 +15,16 @@ import random
 import time
 import zlib
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
+import accelerate
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import coursehelpers
 from ..base.files import whole
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #b61223a0
@@ -76,16 +77,14 @@ def read(path) -> tuple: # a file made by `write`, or any safetensors file
             header = f.metadata() or {}
             tensors = {name: f.get_tensor(name) for name in f.keys()}
         layout, facts = int(header.get('layout', 0)), header.get('info', '{}')
-    except (SafetensorError, OSError, ValueError, KeyError) as e:
-        raise no(f'not a whole safetensors file ({e}). {_copy}') from None
+        info = dict(json.loads(facts))
+    except (SafetensorError, OSError, ValueError, TypeError) as e:
+        raise no(f'not a whole safetensors file, or what it says about itself cannot be read ({e}). {_copy}') from None
     if layout > FORMAT:
         raise no(f'its layout has the number {layout}, and this package knows {FORMAT}. Install the newer one.')
     if layout and header.get('checksum') != _checksum(tensors, facts):
         raise no(f'its checksum is wrong, so some bytes have changed. {_copy}')
-    try:
-        return tensors, dict(json.loads(facts))
-    except (ValueError, TypeError) as e: # of another program's file
-        raise no(f'what it says about itself cannot be read ({e}).') from None
+    return tensors, info
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #c7e7a7fd
 def take_tensors(value, # tensors, numbers, text, None, in lists, tuples and dicts
@@ -152,12 +151,11 @@ def _same(a, b):
     return a == b
 
 def differences(now:dict, # name: what JSON can hold
-                then:dict, # the same, from the file
-                most:int=3) -> list: # how many to name
-    "In words, the first entries that differ; [] if none does."
+                then:dict) -> list: # the same, from the file
+    "In words, the first nine entries that differ; [] if none does."
     names = [name for name in dict.fromkeys([*now, *then]) if not _same(now.get(name), then.get(name))]
-    lines = [f'  {name}: {now.get(name)} now, {then.get(name)} in the file' for name in names[:most]]
-    if len(names) > most: lines.append(f'  and {len(names) - most} more')
+    lines = [f'  {name}: {now.get(name)} now, {then.get(name)} in the file' for name in names[:9]]
+    if len(names) > 9: lines.append(f'  and {len(names) - 9} more')
     return lines
 
 def shapes(tensors:dict) -> dict: # name: tensor
@@ -167,15 +165,17 @@ def shapes(tensors:dict) -> dict: # name: tensor
 # %% ../../nbs/tools/training/checkpoints.ipynb #bf4ac7e1
 def versions() -> dict:
     "Versions of what wrote a file."
-    found = dict(python=platform.python_version())
-    for name in ('torch', 'accelerate', 'coursehelpers'):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = 'not installed'
-    return found
+    return dict(python=platform.python_version(), torch=str(torch.__version__), accelerate=accelerate.__version__,
+                coursehelpers=coursehelpers.__version__)
 
-def load_model(path, # a file made by `write`
+def save_model(path, # the file to make
+               learn): # a Learner
+    "Its weights, with architecture, vocab, history and versions."
+    arch = getattr(learn, 'arch', '') or type(learn.model).__name__
+    info = dict(kind='model', arch=arch, vocab=learn.vocab, history=learn.history, versions=versions())
+    write(path, learn.model.state_dict(), info)
+
+def load_model(path, # a file made by `save_model`
                model, # takes its weights
                vocab=()) -> dict: # names of the labels, where they must be the same
     "Put the weights into the model; gives the file's facts. Those of another model are a `CheckpointError`."

@@ -21,21 +21,30 @@ def smooth(values, # numbers in the order they came
     return out
 
 # %% ../../nbs/tools/training/lossplots.ipynb #39df62d2
-def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
-    "(figure, what it shows) of all the losses so far."
-    losses, mean = learn.losses, smooth(learn.losses)
+def _curves(x, losses):
+    "(figure, axes, the smoothed losses), drawn at a thousand points or a few more: they are enough."
+    mean = smooth(losses)
+    some = slice(None, None, max(1, len(losses) // 1000))
     fig, ax = figure(5, 2.6)
-    places = range(0, len(losses), max(1, len(losses) // 1000)) # a thousand points are enough
-    ax.plot(places, [losses[i] for i in places], color=COLOURS['sky'], lw=.7, label='each batch')
-    ax.plot(places, [mean[i] for i in places], color=COLOURS['blue'], label='training, smoothed')
-    rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, learn.history) if 'valid_loss' in row]
+    ax.plot(x[some], losses[some], color=COLOURS['sky'], lw=.7, label='each batch')
+    ax.plot(x[some], mean[some], color=COLOURS['blue'], label='smoothed')
+    ax.set(ylabel='loss')
+    return fig, ax, mean
+
+def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
+    "(figure, what it shows) of all the losses so far. Earlier epochs of a model that was loaded have no losses."
+    losses = learn.losses
+    fig, ax, mean = _curves(range(len(losses)), losses)
+    epochs = len(learn.history)
+    latest = learn.history[epochs - len(learn.ends):]
+    rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, latest) if 'valid_loss' in row]
     if rows:
         ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
-    ax.set(xlabel='batch', ylabel='loss', ylim=(0, 1.1 * max(mean, default=1)))
+    ax.set(xlabel='batch', ylim=(0, 1.1 * max(mean, default=1)))
     ax.legend(frameon=False)
     if not mean: return fig, 'No losses yet: fit has not run.'
     words = f'Loss over {len(losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}'
-    if rows: words += f'; validation {rows[-1][1]:.3f} after epoch {len(rows)}'
+    if rows: words += f'; validation {rows[-1][1]:.3f} after epoch {epochs}'
     return fig, words + '.'
 
 # %% ../../nbs/tools/training/lossplots.ipynb #9d7ccb37
@@ -43,13 +52,10 @@ def search_figure(rates, # tried, rising
                   losses, # the loss at each
                   lr): # the rate that is suggested
     "(figure, what it shows) of a search for a learning rate."
-    fig, ax = figure(5, 2.6)
-    mean = smooth(losses)
-    ax.plot(rates, losses, color=COLOURS['sky'], lw=.7, label='each batch')
-    ax.plot(rates, mean, color=COLOURS['blue'], label='smoothed')
+    fig, ax, mean = _curves(rates, losses)
     ax.axvline(lr, color=COLOURS['vermillion'], ls='--', label=f'suggested: {lr:.1e}')
     top = 1.1 * mean[0] + .5 * (mean[0] - min(mean))
-    ax.set(xscale='log', xlabel='learning rate', ylabel='loss', ylim=(min(losses) - .05 * mean[0], top))
+    ax.set(xscale='log', xlabel='learning rate', ylim=(min(losses) - .05 * mean[0], top))
     ax.legend(frameon=False)
     tried = f'{len(rates)} learning rates from {rates[0]:.0e} to {rates[-1]:.0e}'
     return fig, f'Loss at {tried}: lowest near {10 * lr:.1e}, beyond it the loss rises. Suggested: {lr:.1e}.'

@@ -24,11 +24,12 @@ class OneProcess:
 
     def own(self, dls): return dls # loaders, for this process
     def wrap(self, net): return net # a network, for training
+    def release(self): pass # what was made for a fit
     def no_sync(self, net): return nullcontext() # from `wrap`
     def share(self, load): return load # a loader, for this process's part of each batch
     def weight(self, load, i): return 1 # of the loss of batch i in the mean over processes
     def whole(self, part, load, i): return part # (preds, y) of batch i, from the parts of all
-    def mean(self, value): return value # a number, over the processes
+    def means(self, values): return values # numbers, each the mean over the processes
     def collect(self, thing): return [thing] # what each process has
     def from_main(self, thing): return thing # what the first one says
     def wait(self): pass
@@ -52,6 +53,10 @@ class SeveralProcesses(OneProcess):
     def wrap(self, net): # any module
         "The network, as it averages gradients over the processes."
         return self.accelerator.prepare_model(net)
+
+    def release(self):
+        "Let go of the networks and loaders that were prepared for a fit: accelerate keeps each of them."
+        self.accelerator.free_memory()
 
     def no_sync(self, net): # from `wrap`
         "A block whose gradients stay here, because more will be added before they are averaged."
@@ -81,9 +86,9 @@ class SeveralProcesses(OneProcess):
                 v[rank::self.world] = share
         return whole
 
-    def mean(self, value:float):
-        "The mean over the processes."
-        return self.accelerator.reduce(torch.tensor(value, device=self.device), 'mean').item()
+    def means(self, values): # numbers
+        "Of each the mean over the processes."
+        return self.accelerator.reduce(torch.tensor(values, device=self.device), 'mean').tolist()
 
     def collect(self, thing): # anything that can be pickled
         "A list with each process's thing."

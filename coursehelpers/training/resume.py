@@ -34,33 +34,28 @@ from .watching import not_finite
 # %% ../../nbs/tools/training/resume.ipynb #effb15ed
 def _name(thing):
     "A name for a function, class or partial, with its options."
-    if thing is None: return 'none'
-    options = ', '.join(f'{k}={v}' for k, v in getattr(thing, 'keywords', {}).items())
     function = getattr(thing, 'func', thing)
     name = getattr(function, '__name__', type(thing).__name__)
-    return f'{name}({options})' if options else name
+    return f'{name} {getattr(thing, "keywords", "")}'.strip()
 
-def _about(dls):
-    "What tells one set of training batches from another: JSON, the same on every device."
-    load, vocab = dls.train, getattr(dls, 'vocab', None)
-    about = dict(batches=len(load), validation_batches=len(dls.valid), vocab=list(vocab) if vocab else None)
-    if not hasattr(load, 'batch'):
-        return about | dict(rows=len(getattr(load, 'dataset', load)), batch_size=getattr(load, 'batch_size', None))
+def _first_batch(load):
+    "What tells one loader of ours from another: JSON, the same on every device."
     whole = copy.copy(load)
     whole.rank, whole.world = 0, 1 # not one process's part of it
     xb, yb = whole.batch(0, 0)
     inputs = xb.float()
-    return about | dict(shape=list(xb.shape), first_inputs=[inputs.mean().item(), inputs.std().item()],
-                        first_targets=yb.flatten()[:16].tolist())
+    return dict(first_inputs=[inputs.mean().item(), inputs.std().item()], first_targets=yb.flatten()[:16].tolist())
 
 def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
-    groups = learn.opt.param_groups
+    groups, load = learn.opt.param_groups, learn.dls.train
+    first = _first_batch(load) if hasattr(load, 'batch') else {}
     return dict(epochs=learn.epochs, accumulate=learn.accumulate, precision=learn.precision,
                 lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups],
-                trained=[len(g['params']) for g in groups],
-                optimiser=_name(learn.opt_func), schedule=_name(learn.schedule), loss=_name(learn.loss_func),
-                callbacks=sorted(type(c).__name__ for c in learn.active if c.state_dict()), **_about(learn.dls))
+                trained=[len(g['params']) for g in groups], optimiser=_name(learn.opt_func),
+                schedule=_name(learn.schedule), loss=_name(learn.loss_func),
+                callbacks=sorted(type(c).__name__ for c in learn.active if getattr(c, 'state_dict', dict)()),
+                batches=len(load), validation_batches=len(learn.dls.valid), vocab=learn.vocab, **first)
 
 # %% ../../nbs/tools/training/resume.ipynb #b3d72fe6
 def _stateful(learn):
@@ -71,10 +66,10 @@ def _stateful(learn):
     for c in learn.active:
         name = type(c).__name__
         seen[name] += 1
-        parts[f'{name} {seen[name]}'] = c
+        if hasattr(c, 'state_dict'): parts[f'{name} {seen[name]}'] = c
     return parts | dict(model=learn.model)
 
-_kept = 'first_loss', 'history', 'ends', 'finished'
+_kept = 'first_loss', 'history', 'ends', 'stop'
 
 def run_state(learn, # a Learner whose fit is running
               epoch:int, # of this fit
@@ -82,26 +77,24 @@ def run_state(learn, # a Learner whose fit is running
               start:dict) -> dict: # the random state at the beginning of the epoch
     "All that a run is, before that batch of that epoch. All the processes must ask together."
     losses, rates = (torch.tensor(v, dtype=torch.float64) for v in (learn.losses, learn.rates))
-    own = learn.processes.collect(dict(start=start, now=random_state(learn.dls.train), losses=losses))
-    states = {name: part.state_dict() for name, part in _stateful(learn).items()}
+    own = learn.processes.collect(dict(start=start, now=random_state(learn.dls.train)))
+    parts = {name: part.state_dict() for name, part in _stateful(learn).items()}
     spent = perf_counter() - learn.started if batch else 0.
-    return dict(epoch=epoch, batch=batch, spent=spent, rates=rates, own=own, at_once=learn.memory.at_once,
-                parts={name: state for name, state in states.items() if state},
-                kept={name: getattr(learn, name) for name in _kept})
+    return dict(epoch=epoch, batch=batch, spent=spent, losses=losses, rates=rates, own=own,
+                at_once=learn.memory.at_once, parts=parts, kept={name: getattr(learn, name) for name in _kept})
 
 # %% ../../nbs/tools/training/resume.ipynb #e6d57d7e
 def set_run_state(learn, # a Learner whose fit has begun
                   state:dict): # from `run_state`
     "Put the learner where the run was; gives the random state at the beginning of its epoch."
-    parts = _stateful(learn)
     own = state['own'][learn.processes.rank % len(state['own'])]
     start, now, batch = own['start'], own['now'], state['batch']
     known = {name: state['kept'][name] for name in _kept}
-    known |= dict(epoch=state['epoch'], losses=own['losses'].tolist(), rates=state['rates'].tolist())
+    known |= dict(epoch=state['epoch'], losses=state['losses'].tolist(), rates=state['rates'].tolist())
     known['started'] = perf_counter() - state['spent']
     learn.memory.at_once = state['at_once']
-    for name in sorted(state['parts'], key=list(parts).index):
-        parts[name].load_state_dict(state['parts'][name])
+    for name, part in _stateful(learn).items():
+        if name in state['parts']: part.load_state_dict(state['parts'][name])
     for p, averages in learn.opt.state.items(): # they lie in memory as the parameter does
         for name, v in averages.items():
             if isinstance(v, Tensor) and v.shape == p.shape:
@@ -113,7 +106,7 @@ def set_run_state(learn, # a Learner whose fit has begun
 
 def _rest(learn, start, now, skip):
     "(i, batch) of those that are left of an epoch. The random state of its beginning decides their order."
-    load = learn.train
+    load = learn.train_load
     set_random_state(start, load)
     ours = hasattr(load, 'skip')
     if ours: load.epoch, load.skip = len(learn.history), skip # it goes there at once
@@ -145,7 +138,7 @@ class Checkpoint(Callback):
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        self.plan, self.start, self.stepped, self.complete = run_plan(learn), None, False, False
+        self.plan, self.start, self.stepped = run_plan(learn), None, False
         learn.processes.wait()
         if self.path.exists(): self.resume(learn)
         else: self.save(learn, 0, 0) # at once, so that a bad path or a full disk is found now
@@ -166,7 +159,8 @@ class Checkpoint(Callback):
         self.save(learn, learn.epoch + 1, 0)
 
     def after_fit(self, learn): # a Learner
-        if learn.finished and not self.complete: self.save(learn, learn.epochs, 0)
+        stopped = learn.finished and learn.stop # perhaps in the middle of an epoch
+        if stopped: self.save(learn, learn.epochs, 0)
 
     def due(self, learn) -> bool: # a Learner
         "Is it time? All the processes say the same, so they ask each other, and not after each batch."
@@ -178,7 +172,7 @@ class Checkpoint(Callback):
              epoch:int, # of this fit
              batch:int): # the next one
         "Write the file. A full disk is one warning, and the last good file stays; a bad weight is a `NonFiniteLoss`."
-        learn.log.read()
+        learn.log.flush()
         numbers = [v for v in learn.model.state_dict().values() if v.is_floating_point()]
         if not all(v.isfinite().all() for v in numbers):
             raise not_finite(learn, 'a weight became infinite or no number', learn.batch)
@@ -203,7 +197,7 @@ class Checkpoint(Callback):
         try:
             state = put_tensors(info['state'], tensors)
             model = shapes(learn.model.state_dict())
-            lines = differences(self.plan, info['plan'], 9) + differences(model, shapes(state['parts']['model']))
+            lines = differences(self.plan, info['plan']) + differences(model, shapes(state['parts']['model']))
             if lines:
                 raise CheckpointError('\n'.join([f'{self.path} is another run:', *lines, _advice]))
             self.start = set_run_state(learn, state)
@@ -211,7 +205,7 @@ class Checkpoint(Callback):
             why = f'{type(e).__name__}: {e}'
             raise CheckpointError(f'{self.path} holds a run of another version ({why}). {_advice}') from e
         self.count, self.last = 0, perf_counter()
-        self.complete = learn.stop = learn.finished
         place = f'goes on in epoch {len(learn.history)}, batch {state["batch"]}'
-        if learn.finished: place = 'this run is complete, nothing is trained'
+        if learn.stop or learn.epoch == learn.epochs:
+            place = 'this run is complete, nothing is trained'
         if learn.is_main: print(f'{self.path.name}: {place}')

@@ -7,12 +7,14 @@ __all__ = ['untouched', 'StopSearch', 'try_rates']
 
 # %% ../../nbs/tools/training/search.ipynb #642f9209
 import copy
-from contextlib import contextmanager, suppress
+import math
+from contextlib import contextmanager
 
 from torch.optim.lr_scheduler import LambdaLR
 
 from .callbacks import Callback
 from .checkpoints import random_state, set_random_state
+from .devices import same_modes
 from .lossplots import smooth
 from .watching import NonFiniteLoss
 
@@ -23,18 +25,15 @@ def untouched(model, # any module
     "What the block does to the model, its loaders and the random state is undone."
     weights, state = copy.deepcopy(model.state_dict()), random_state(dls.train)
     grads = [(p, p.grad) for p in model.parameters()]
-    modes = [(m, m.training) for m in model.modules()]
     places = [(load, load.epoch, load.skip) for load in (dls.train, dls.valid) if hasattr(load, 'skip')]
-    for p, _ in grads:
-        p.grad = None
+    model.zero_grad() # sets them to None, so that those in `grads` stay as they are
     try:
-        yield
+        with same_modes(model):
+            yield
     finally:
         model.load_state_dict(weights)
         for p, grad in grads:
             p.grad = grad
-        for m, training in modes:
-            m.training = training
         for load, epoch, skip in places:
             load.epoch, load.skip = epoch, skip
         set_random_state(state, dls.train)
@@ -54,7 +53,11 @@ def try_rates(learn, # a Learner
               low:float, # the first rate
               high:float, # the last one
               steps:int) -> tuple: # how many
-    "(rates, the loss of one batch at each). The fastest group of parameters gets these rates, the others their share."
+    """(rates, the loss of one batch at each). The fastest group of parameters gets these rates, the others their share.
+    A loss that is no number ends the search; at the first rate it is a `NonFiniteLoss`. One step is a `ValueError`."""
+    if steps < 2:
+        raise ValueError(f'lr_find(steps={steps}): two at least, the lowest and the highest rate.')
+
     def rising(opt, n):
         start = low / max(g['lr'] for g in opt.param_groups)
         return LambdaLR(opt, lambda i: start * (high / low)**(i / (steps - 1)))
@@ -63,7 +66,9 @@ def try_rates(learn, # a Learner
     probe.history, probe.losses, probe.rates, probe.ends = [], [], [], []
     probe.schedule, probe.callbacks, probe.accumulate = rising, [StopSearch(steps)], 1
     probe.validate = dict # nobody asks how good it is
-    epochs = -(-steps // len(learn.dls.train))
-    with untouched(learn.model, learn.dls), suppress(NonFiniteLoss):
-        probe.fit(epochs, quiet=True)
+    with untouched(learn.model, learn.dls):
+        try:
+            probe.fit(math.ceil(steps / len(learn.dls.train)), quiet=True)
+        except NonFiniteLoss:
+            if not probe.losses: raise
     return probe.rates[:len(probe.losses)], probe.losses
