@@ -51,7 +51,7 @@ class Memory:
             ) from e
         self.at_once = math.ceil(most / 2)
         print(f'out of memory with {most} at once: from here {self.at_once} at a time. '
-              'Steps stay the same; only batch norm, where there is one, sees fewer.')
+              'Steps stay the same, but batch norm measures each part by itself, and dropout draws anew.')
 
     def parts(self, *batch): # tensors, or lists and dicts of them, of n examples each
         "(*part, weight) for each part that goes through: of one size but the last; the weights add up to 1."
