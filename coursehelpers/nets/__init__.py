@@ -1,1 +1,1 @@
-"timm models: weights by name, frozen features, a look inside, what is known of each architecture, and rows of measurements."
+"timm models: weights by name, frozen features, a look inside, what is known of each, and rows of measurements."
