@@ -21,7 +21,7 @@ from types import FunctionType
 from .base.files import DataError, locked, shipped, whole
 from .base.names import did_you_mean
 from .checks.judging import STATES, CheckFault, Outcome, judge, shorten
-from .checks.judging import NotYet, agree, agree_on, call, describe, is_stub, slips  # noqa: F401
+from .checks.judging import NotYet, agree, agree_on, call, describe, is_stub, slips, wrong_if  # noqa: F401
 from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7

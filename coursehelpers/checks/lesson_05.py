@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..exercises import NotYet, agree, exercise, slips
+from ..exercises import NotYet, agree, exercise, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #ask
 def _same(a, b):
@@ -48,10 +48,6 @@ def _ask(fn, args, compare):
             called = ', '.join(names[i] for i in order)
             raise NotYet(f'that would be right if it were called with ({called}): look at the order of the arguments')
     raise fault
-
-def _wrong_if(wrong, words, given):
-    "Raise `NotYet` with these words and the inputs if something is wrong."
-    if wrong: raise NotYet(f'{words}\ninputs: {given}')
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #baseline-data
 def _shares(train, valid, by, target, unseen=None):
@@ -117,11 +113,11 @@ def _baseline_by(fn):
     given = f'{len(train)} training rows, {len(valid)} in valid, by = ["deck", "sex"], target = {target!r}'
     def compare(got):
         shape = got.shape if torch.is_tensor(got) else None
-        _wrong_if(shape == (len(train),), f'{len(train)} answers, one for each training row. They are wanted for the '
+        wrong_if(shape == (len(train),), f'{len(train)} answers, one for each training row. They are wanted for the '
                   f'{len(valid)} rows of valid', given)
         slips(got, known, given, true)
         mixed = shape == true.shape and torch.equal(got.double().sort().values, true.sort().values)
-        _wrong_if(mixed and not torch.equal(got.double(), true), 'the right answers in another order: one for each row '
+        wrong_if(mixed and not torch.equal(got.double(), true), 'the right answers in another order: one for each row '
                   'of valid, from the first to the last', given)
         agree(got, true, given)
     _ask(fn, (train, valid, ['deck', 'sex'], target), compare)
@@ -211,18 +207,18 @@ def _fill_gaps(fn):
     true, numbers = (_full(train, train), _full(valid, train)), ['fare', 'age']
     def compare(got):
         pair = isinstance(got, (tuple, list)) and [isinstance(t, pd.DataFrame) for t in got] == [True, True]
-        _wrong_if(not pair, 'it should give two tables: return train, valid', given)
+        wrong_if(not pair, 'it should give two tables: return train, valid', given)
         a, b = got
-        _wrong_if(_alike(a, true[1]) and _alike(b, true[0]), 'train and valid are exchanged: give train first', given)
-        _wrong_if((len(a), len(b)) != (len(train), len(valid)),
+        wrong_if(_alike(a, true[1]) and _alike(b, true[0]), 'train and valid are exchanged: give train first', given)
+        wrong_if((len(a), len(b)) != (len(train), len(valid)),
                   f'rows are gone: {len(train)} and {len(valid)} came in, '
                   f'{len(a)} and {len(b)} came out. Fill the gaps, do not drop the rows', given)
-        _wrong_if(_filled_from(pd.concat([train, valid]), a, train, true[0], numbers), 'that is the leak: the fills '
+        wrong_if(_filled_from(pd.concat([train, valid]), a, train, true[0], numbers), 'that is the leak: the fills '
                   'come from all rows together, so the validation rows have a say in train. '
                   'Use the training rows alone', given)
-        _wrong_if(_filled_from(valid, a, train, true[0], numbers),
+        wrong_if(_filled_from(valid, a, train, true[0], numbers),
                   'that is the leak: train is filled from the validation rows', given)
-        _wrong_if(_filled_from(valid, b, valid, true[1], list(valid)), 'valid is filled from its own rows. In use you '
+        wrong_if(_filled_from(valid, b, valid, true[1], list(valid)), 'valid is filled from its own rows. In use you '
                   'may have a single row, and it has no median: fill it as the training rows were', given)
         _filled_right('train', a, true[0], train, given)
         _filled_right('valid', b, true[1], train, given)
@@ -231,14 +227,14 @@ def _fill_gaps(fn):
 # %% ../../nbs/tools/checks/lesson_05.ipynb #gaps-words
 def _filled_right(name, got, true, train, given):
     "`NotYet` for the first column in which a filled table is not the true one."
-    _wrong_if(list(got) != list(true), f'{name} has the columns {list(got)}, expected {list(true)}', given)
+    wrong_if(list(got) != list(true), f'{name} has the columns {list(got)}, expected {list(true)}', given)
     for c in true:
         holes = int(got[c].isna().sum())
-        _wrong_if(holes, f'{name}.{c} still has {holes} gaps (NaN): numbers get the median, words the commonest word',
+        wrong_if(holes, f'{name}.{c} still has {holes} gaps (NaN): numbers get the median, words the commonest word',
                   given)
         different = [(x, y) for x, y in zip(got[c].tolist(), true[c].tolist()) if x != y]
         if not different: continue
-        _wrong_if(got[c].dtype.kind != true[c].dtype.kind,
+        wrong_if(got[c].dtype.kind != true[c].dtype.kind,
                   f'{name}.{c} has dtype {got[c].dtype}, expected {true[c].dtype}', given)
         filled, expected = different[0]
         if c != 'port' and np.isclose(filled, train[c].mean()):
@@ -268,7 +264,7 @@ def _against(fn, model, x, y, params, known, given):
         'twice divided by the number of rows': [g / len(y) for g in true]} | known
     known = {words: tuple(wrong) for words, wrong in known.items()}
     def compare(got):
-        _wrong_if(torch.is_tensor(got),
+        wrong_if(torch.is_tensor(got),
                   f'a tensor. It should be a list of {len(true)}, one for each parameter: return [...]', given)
         slips(got, known, given, tuple(true))
         agree(got, true, given, rtol=1e-8, atol=1e-11)

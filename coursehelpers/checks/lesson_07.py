@@ -12,13 +12,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, slips
+from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_07.ipynb #87170616
-def _wrong_if(fault, words, given):
-    "Raise `NotYet` with these words and the inputs if there is a fault."
-    if fault: raise NotYet(f'{words}\ninputs: {given}')
-
 def _is_pair(got): return isinstance(got, (tuple, list)) and len(got) == 2
 
 @exercise('rmse', hints=(
@@ -52,20 +48,20 @@ def _split_by_time(fn):
     when = torch.randperm(1000)[:n] + 2000
     order, m = np.argsort(when.numpy()), n - round(n * share)
     got, given = call(fn, when, share), f'n = {n}, share = {share}, when = {when.tolist()[:4]}…'
-    _wrong_if(not _is_pair(got) or not all(map(torch.is_tensor, got)),
+    wrong_if(not _is_pair(got) or not all(map(torch.is_tensor, got)),
               'it should give two tensors of row numbers: return train, valid', given)
     train, valid = got
     rows = torch.cat([train.flatten(), valid.flatten()]).sort().values
-    _wrong_if(len(rows) and rows.max() >= 2000, f'these are times, not the numbers of the rows: 0 to {n - 1}', given)
-    _wrong_if(len(valid) == m != len(train), 'train and valid are exchanged: train first', given)
-    _wrong_if(not torch.equal(rows, torch.arange(n)), 'each row should stand in train or in valid, once. '
+    wrong_if(len(rows) and rows.max() >= 2000, f'these are times, not the numbers of the rows: 0 to {n - 1}', given)
+    wrong_if(len(valid) == m != len(train), 'train and valid are exchanged: train first', given)
+    wrong_if(not torch.equal(rows, torch.arange(n)), 'each row should stand in train or in valid, once. '
               f'{n} rows went in, {len(rows.unique())} different ones came out', given)
-    _wrong_if(torch.equal(valid, torch.arange(n)[m:]), 'valid has the last rows of the table, but `when` is not '
+    wrong_if(torch.equal(valid, torch.arange(n)[m:]), 'valid has the last rows of the table, but `when` is not '
               'sorted: the latest rows lie anywhere', given)
     if len(valid) == n - m:
-        _wrong_if(when[valid].max() < when[train].min(),
+        wrong_if(when[valid].max() < when[train].min(),
                   'the earliest rows are in valid: the model would learn from the future', given)
-        _wrong_if(when[valid].min() < when[train].max(), 'some training rows are later than some in valid', given)
+        wrong_if(when[valid].min() < when[train].max(), 'some training rows are later than some in valid', given)
     agree((train, valid), (torch.from_numpy(order[:m]), torch.from_numpy(order[m:])), given)
 
 # %% ../../nbs/tools/checks/lesson_07.ipynb #b418d2ee
@@ -86,18 +82,18 @@ def _find_duplicates(fn):
     true = [i for i, row in enumerate(valid.numpy()) if (train.numpy() == row).all(1).any()]
     got, given = call(fn, train, valid), f'{len(train)} training rows, {len(valid)} in valid'
     if torch.is_tensor(got): got = got.tolist()
-    _wrong_if(not isinstance(got, (list, tuple)),
+    wrong_if(not isinstance(got, (list, tuple)),
               f'it should give a list of row numbers of valid, got {type(got).__name__}', given)
-    _wrong_if(any(type(i) is not int for i in got), 'it should give the numbers of the rows, whole numbers', given)
-    _wrong_if(len(set(got)) < len(got), 'a row number stands in the list more than once', given)
-    _wrong_if(sorted(got) == true != list(got), 'the right rows, but not in ascending order', given)
-    _wrong_if(max(got, default=0) >= len(valid), 'these seem to be rows of train: give the rows of valid', given)
+    wrong_if(any(type(i) is not int for i in got), 'it should give the numbers of the rows, whole numbers', given)
+    wrong_if(len(set(got)) < len(got), 'a row number stands in the list more than once', given)
+    wrong_if(sorted(got) == true != list(got), 'the right rows, but not in ascending order', given)
+    wrong_if(max(got, default=0) >= len(valid), 'these seem to be rows of train: give the rows of valid', given)
     more, less = sorted(set(got) - set(true)), sorted(set(true) - set(got))
     if more:
-        _wrong_if(more, f'valid[{more[0]}] = {valid[more[0]].tolist()} is reported, but no training row is equal to it '
+        wrong_if(more, f'valid[{more[0]}] = {valid[more[0]].tolist()} is reported, but no training row is equal to it '
                   'in every column, in this order', given)
     if less:
-        _wrong_if(less, f'valid[{less[0]}] stands in train too, and is not reported', given)
+        wrong_if(less, f'valid[{less[0]}] stands in train too, and is not reported', given)
 
 # %% ../../nbs/tools/checks/lesson_07.ipynb #3ad12ced
 def _near(a, b): return torch.is_tensor(a) and a.shape == b.shape and torch.allclose(a.float(), b, atol=1e-4)
@@ -118,14 +114,14 @@ def _scale_by_train(fn):
     factor = ((n - 1) / n)**.5
     true = tuple(torch.from_numpy(scaler.transform(t)).float() * factor for t in (train, valid))
     got = call(fn, train, valid)
-    _wrong_if(not _is_pair(got), 'it should give two things: return train, valid', given)
-    _wrong_if(_near(got[0], _standard(train, torch.cat([train, valid]))),
+    wrong_if(not _is_pair(got), 'it should give two things: return train, valid', given)
+    wrong_if(_near(got[0], _standard(train, torch.cat([train, valid]))),
               'that is the leak: mean and std of both parts together. The validation rows must have no say', given)
-    _wrong_if(_near(got[1], _standard(valid, valid)), 'valid is scaled by its own mean and std. In use you may have a '
+    wrong_if(_near(got[1], _standard(valid, valid)), 'valid is scaled by its own mean and std. In use you may have a '
               'single row: scale it as the training rows were', given)
-    _wrong_if(_near(got[0], (train - train.mean()) / train.std()),
+    wrong_if(_near(got[0], (train - train.mean()) / train.std()),
               'one mean for everything: give each column its own, mean(0) and std(0)', given)
-    _wrong_if(_near(got[0], true[0] / factor), 'that divides by n: use std(0) as it is', given)
+    wrong_if(_near(got[0], true[0] / factor), 'that divides by n: use std(0) as it is', given)
     agree(tuple(got), true, given, rtol=1e-3, atol=1e-4)
     stuck = random.randrange(d)
     train[:, stuck] = 4
@@ -165,7 +161,7 @@ def _paired_difference(fn):
     hard = torch.rand(n) * 5
     a, b = hard + torch.rand(n) + .5, hard + torch.rand(n)
     got, given = call(fn, a, b), f'a and b of shape ({n},)'
-    _wrong_if(not _is_pair(got), 'it should give two things: the mean difference and its standard error', given)
+    wrong_if(not _is_pair(got), 'it should give two things: the mean difference and its standard error', given)
     mean, error = got
     slips(mean, {'the sign: it should say how much larger the errors of a are, a - b': (b - a).mean()}, given)
     agree(mean, (a - b).mean(), given, where='the mean difference')

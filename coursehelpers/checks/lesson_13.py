@@ -12,13 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, slips
+from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_13.ipynb #5848e0f5
-def _wrong_if(fault, words, given):
-    "Raise `NotYet` with these words and the inputs if there is a fault."
-    if fault: raise NotYet(f'{words}\ninputs: {given}')
-
 @exercise('softplus', hints=(
     'log(1 + e**x) is log(e**0 + e**x). There is a function in torch that takes two exponents and gives the log of '
     'the sum.',
@@ -143,13 +139,13 @@ def _seven(got, true, args, given):
     "`NotYet` for the usual slips in seven slopes."
     right = list(map(_near, got, true))
     known = all(any(_near(g, v) for v in true) for g in got)
-    _wrong_if(known and not all(right), f'the right slopes in another order: {", ".join(_slopes)}', given)
+    wrong_if(known and not all(right), f'the right slopes in another order: {", ".join(_slopes)}', given)
     exchanged = _true_slopes(args[1], args[0], *args[2:])
-    _wrong_if(all(map(_near, got, exchanged)), 'm and t are exchanged in the arguments: m comes first', given)
+    wrong_if(all(map(_near, got, exchanged)), 'm and t are exchanged in the arguments: m comes first', given)
     for i, name in enumerate(_slopes):
         known_slips = {} if right[i] else _slope_slips(i, *args)
         for slip, value in known_slips.items():
-            _wrong_if(_near(got[i], value), f'the slope with respect to {name}: {slip}', given)
+            wrong_if(_near(got[i], value), f'the slope with respect to {name}: {slip}', given)
 
 @exercise('term_gradient', hints=(
     'Name the insides: u = b1 + m e**w1 and v = b2 - t e**w2. First the slopes of y in u and in v; all the others are '
@@ -168,7 +164,7 @@ def _term_gradient(fn):
         if 'require grad' in str(e):
             raise NotYet('by hand: autograd is switched off in this check') from None
         raise
-    _wrong_if(torch.is_tensor(got) and got.shape == (7,), 'the seven are in one tensor: give a tuple', given)
+    wrong_if(torch.is_tensor(got) and got.shape == (7,), 'the seven are in one tensor: give a tuple', given)
     true = _true_slopes(*args)
     if isinstance(got, (tuple, list)) and len(got) == 7:
         _seven(got, true, args, given)
@@ -180,13 +176,13 @@ def _registered(layer, terms):
     given = f'Decay({terms})'
     for name in 'bw':
         value = getattr(layer, name, None)
-        _wrong_if(value is None, f'it has no `{name}`', given)
-        _wrong_if(name not in layer._parameters, f'`{name}` is a {type(value).__name__}, which no optimiser will find '
+        wrong_if(value is None, f'it has no `{name}`', given)
+        wrong_if(name not in layer._parameters, f'`{name}` is a {type(value).__name__}, which no optimiser will find '
                   'and no file will keep: wrap it in nn.Parameter', given)
-        _wrong_if(not value.requires_grad, f'`{name}` does not learn: its requires_grad is False', given)
+        wrong_if(not value.requires_grad, f'`{name}` does not learn: its requires_grad is False', given)
         agree(value.detach(), torch.zeros(terms), given, where=f'the start of {name}')
     names = [name for name, _ in layer.named_parameters(remove_duplicate=False)]
-    _wrong_if(len(names) != 2, f'it has {len(names)} parameters: {", ".join(names)}. b and w are all it needs', given)
+    wrong_if(len(names) != 2, f'it has {len(names)} parameters: {", ".join(names)}. b and w are all it needs', given)
     if layer.b is layer.w:
         raise NotYet('b and w are one and the same parameter: make two')
 
@@ -275,7 +271,7 @@ def _wrong_way(fn):
     got = call(fn, y, dim, -1)
     one_number = isinstance(got, (int, float)) or torch.is_tensor(got) and got.numel() == 1
     for words, slip in known.items():
-        _wrong_if(one_number and abs(float(got) - slip) < 1e-5, words, given)
+        wrong_if(one_number and abs(float(got) - slip) < 1e-5, words, given)
     agree(got, _wrong_steps(y, dim, -1), given)
     agree(call(fn, y, dim, 1), _wrong_steps(y, dim, 1), given.replace('sign = -1', 'sign = 1'))
     for flat in (torch.zeros(3, 4), torch.arange(6.)):
