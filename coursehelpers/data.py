@@ -8,7 +8,7 @@ __all__ = ['imagenet_mean', 'imagenet_std', 'generator', 'Batches', 'Views', 'Lo
 # %% ../nbs/full/06_digits.ipynb #2f9f4a47
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -18,14 +18,14 @@ from .base.files import DataError
 from .images.cache import OnDisk, cached, presize
 from .images.digits import digits, photo_digits
 from .images.folders import folder
-from .images.pets import find_pets, pets
+from .images.pets import pets, whole_pets
 from .images.sets import Pictures, few, tell
 from .images.transforms import (Augment, centre_views, crop_on_cpu, crop_on_device,
                                              draw_views, resident, sent)
 from .settings import device as best_device
 from .settings import profile
 from .tables.language import pydoc
-from .tables.passengers import titanic, titanic_kaggle
+from .tables.passengers import passengers, titanic
 from .tables.weather import weather
 
 # %% ../nbs/full/06_digits.ipynb #95a88099
@@ -312,40 +312,40 @@ def _usable(p):
               'an error on them says little')
 
 # %% ../nbs/full/06_digits.ipynb #6da2c387
-def load(name:str='auto', # a name: pets, digits, titanic, ..., or the path of your own folder
+def load(name:str='pets', # a name: pets, digits, titanic, ..., or the path of your own folder
          each:int|None=None, # training pictures a label, at most; None: as the profile allows
          seed:int=0, # which ones, where there is a choice
-         **options): # for your own folder, as `folder` takes them: label, labels, part, flip
+         **options): # pets: full, label; your own folder: what `folder` takes, e.g. label, labels
     """`Pictures` by name, at most as many as the profile says; a table or a text by its name.
-    auto: pets where they are, else photo_digits 5 to 9. No such name or folder: `DataError`;
-    options without a folder: `TypeError`."""
-    tables = dict(titanic=titanic, titanic_kaggle=titanic_kaggle, pydoc=pydoc,
-                  weather=lambda: weather(seed=seed))
-    own = Path(name).expanduser().exists()
-    if not own:
-        _no_options(name, options)
-    if name in tables: return tables[name]()
-    if name == 'auto':
-        name = 'pets' if find_pets() else 'photo_digits'
-    if name == 'digits': return _digits(each, seed)
+    No such name or folder: `DataError`."""
+    tables = dict(titanic=titanic, passengers=passengers, pydoc=pydoc,
+                  weather=partial(weather, seed=seed))
+    if name in tables: return tables[name](**options)
+    if name == 'pets': return _as_many(_pets(**options), each, seed)
+    if name == 'digits':
+        found = digits(seed=seed, **options)
+        return few(found, each, seed=seed) if each else found
     if name == 'photo_digits':
-        found, each = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8), each or 7
-        return _as_many(found, each, seed)
-    if name == 'pets': return _as_many(pets(), each, seed)
-    if own: return _as_many(folder(name, seed=seed, **options), each, seed)
-    known = ', '.join(['auto, digits, photo_digits, pets', *tables])
+        found = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8, **options)
+        return _as_many(found, each or 7, seed)
+    if Path(name).expanduser().exists():
+        return _as_many(folder(name, seed=seed, **options), each, seed)
+    known = ', '.join(['pets, digits, photo_digits', *tables])
     raise DataError(f'there is no data set or folder {name!r}. Known: {known}, or a path.')
 
-def _no_options(name, options):
-    "What only a folder takes is a `TypeError` for anything else."
-    if options:
-        names = ', '.join(options)
-        raise TypeError(f'load({name!r}): {names} can be given with a folder of your own only.')
-
-def _digits(each, seed):
-    "All the digits, or `each` of a label to train on."
-    found = digits(seed=seed)
-    return few(found, each, seed=seed) if each else found
+def _pets(full=None, **options):
+    "The sample that comes with the course, or the whole set where asked or at profile gpu."
+    home = None
+    if full or (full is None and profile().name == 'gpu'):
+        try:
+            home = whole_pets()
+        except DataError as e:
+            if full: raise
+            print(f'the whole set of pets is not to be had ({e})')
+    found = pets(home, **options)
+    which = f'the set in {home}' if home else 'the sample that comes with the course'
+    print(f'pets: {which}, {len(found)} photographs (Parkhi et al. 2012, CC BY-SA 4.0)')
+    return found
 
 def _as_many(found, each, seed):
     "`each` training pictures of a label, or as many as the profile has room for, with a word."

@@ -12,10 +12,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-import torch
-
 from ..base.files import DataError
-from .sets import Pictures, Problem, parted, stratified, tell
+from .sets import Pictures, Problem, labels_of, parted, places, stratified, tell
 
 # %% ../../nbs/tools/images/folders.ipynb #c4d6d09a
 _endings = set('.jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .webp .tif .tiff .avif .heic .heif .jp2 .ppm .pgm .pbm '
@@ -165,12 +163,8 @@ def _by_table(tree, file):
 # %% ../../nbs/tools/images/folders.ipynb #b0f149a6
 def _by_rule(tree, rule):
     "[(picture, label)] by a function of the file, or a regular expression with one group."
-    if callable(rule): return [(p, rule(tree.root.joinpath(*p))) for p in tree.pictures]
-    pattern = re.compile(rule)
-    if pattern.groups != 1:
-        raise ValueError(f'label={rule!r}: one group is needed, as in (.+)_[0-9]+; this one has {pattern.groups}')
-    found = [(p, pattern.search('/'.join(p))) for p in tree.pictures]
-    return [(p, match and match[1]) for p, match in found]
+    files = [tree.root.joinpath(*p) for p in tree.pictures]
+    return list(zip(tree.pictures, labels_of(files, rule, tree.root)))
 
 def _no_labels_found(tree):
     "What was found, and the ways to say what is what."
@@ -242,12 +236,10 @@ def folder(path, # a folder of pictures: one folder a label, in train/ and valid
     rows, above, depth = _rows(tree, label, labels)
     rows, first = _split(tree, rows, above, depth)
     names = [_plain_name(name) for _, name in rows]
-    vocab = sorted(set(names))
+    vocab, y = places(names)
     if len(vocab) < 2:
         found = f'pictures of {len(vocab)} labels ({", ".join(vocab)}), and two are needed'
         raise DataError(f'{path}: {found}.\n{tell(tree.report)}')
-    place = {name: i for i, name in enumerate(vocab)}
-    y = torch.tensor([place[name] for name in names])
     train, valid = stratified(y, part, seed) if first is None else parted(len(y), slice(first, None))
     here = rows[0][0][:above]
     _odd_labels(tree, here, y, train, valid, vocab)

@@ -15,8 +15,9 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..base.files import DataError, fetch
+from ..base.files import DataError, fetch, shipped
 from ..base.names import nearest
+from ..base.samples import sample
 from .catalogue import about, former, made_from, moved
 from ..settings import settings
 
@@ -60,12 +61,13 @@ def _file_names(arch):
 
 def find_weights(arch:str, # a timm name, of today or of years ago; with a tag, only that file will do
                  root=None): # folder to look in; None: [data] root
-    """The file <root>/weights/<arch>*.safetensors, or None. A name alone also matches <arch>.<tag>; a former name and
-    today's are the same."""
-    folder = Path(root or settings().data.root).expanduser()/'weights'
-    for name in _file_names(arch):
-        found = [*folder.glob(f'{name}.safetensors'), *sorted(folder.glob(f'{name}.*.safetensors'))]
-        if found: return found[0]
+    """The file <root>/weights/<arch>*.safetensors, or else the one that comes with the course, or None. A name alone
+    also matches <arch>.<tag>; a former name and today's are the same."""
+    own = Path(root or settings().data.root).expanduser()/'weights'
+    for folder in (own, shipped('samples')/'weights'):
+        for name in _file_names(arch):
+            found = [*folder.glob(f'{name}.safetensors'), *sorted(folder.glob(f'{name}.*.safetensors'))]
+            if found: return found[0] if folder == own else sample(f'weights/{found[0].name}')
     return None
 
 # %% ../../nbs/tools/nets/weights.ipynb #56f515ea
