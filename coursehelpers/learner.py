@@ -215,7 +215,7 @@ class Learner:
             p.grad = None
         if self.sched and moved_on: self.sched.step()
 
-    def predict(self,
+    def get_preds(self,
                 batches=None): # of (xb, yb); None: the validation set
         """(preds, y) for all the batches, on the CPU: scores (n, labels) and labels (n,). Several
         processes share the validation set. No batch at all is a `DataError`."""
@@ -236,7 +236,7 @@ class Learner:
 
     def validate(self) -> dict:
         "Loss and metrics on the validation set: dict(valid_loss=..., error_rate=...)."
-        preds, y = self.predict()
+        preds, y = self.get_preds()
         loss = self.loss_func(preds.to(self.device), y.to(self.device)) # where it has its weights
         found = dict(valid_loss=loss.item())
         for metric in self.metrics:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from .base.files import DataError
 from .data import Dls, generator, loaders
-from .deploy import write_exported
+from .deploy import seen, write_exported
 from .images.digits import photo_digits
 from .images.sets import Pictures
 from .images.transforms import Augment
@@ -83,7 +83,7 @@ def show_results(learn, # a `VisionLearner`
                  n:int=14): # how many pictures
     """Draw validation pictures, evenly spread, with their label and what they are called; a cross
     marks the wrong ones."""
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     some = torch.linspace(0, len(y) - 1, min(n, len(y))).long()
     called, vocab = preds.argmax(1), learn.dls.vocab
     wrong = [i for i, row in enumerate(some) if called[row] != y[row]]
@@ -150,7 +150,7 @@ def plot_top_losses(learn, # a `VisionLearner`
                     k:int=14): # how many pictures
     """Draw the validation pictures with the highest losses: what they are, what they were called,
     and the loss."""
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     losses, rows = top_losses(preds, y, min(k, len(y)))
     called, vocab = preds.argmax(1), learn.dls.vocab
     titles = [f'{vocab[y[row]]}\ncalled {vocab[called[row]]}\nloss {loss:.1f}'
@@ -276,21 +276,29 @@ class VisionLearner(Learner):
             for p in moving:
                 p.requires_grad_(True)
 
-    def predict(self, batches=None): # of (xb, yb); None: the validation set
+    def predict(self, picture): # a file, a PIL image, or an array (height, width, 3)
+        """(label, its place in the vocab, probabilities (labels,)) of one picture. What is no picture
+        is a `DataError`."""
+        views = self.dls.valid.x
+        xb = seen([picture], self.dls.size, self.device, views.mean.tolist(),
+                  views.std.tolist())
+        self.model.eval()
+        with torch.no_grad():
+            probabilities = self.model(xb)[0].softmax(0).cpu()
+        place = probabilities.argmax()
+        return self.dls.vocab[place], place, probabilities
+
+    def get_preds(self, batches=None): # of (xb, yb); None: the validation set
         """(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image,
-        where that keeps its label. A file is a `TypeError`: that is for `Exported`."""
-        if isinstance(batches, (str, os.PathLike)):
-            raise TypeError(f'predict takes batches of (xb, yb), not {str(batches)!r}. For a '
-                            "picture in a file: learn.export('mine.safetensors'), then "
-                            "Exported('mine.safetensors').predict(file).")
-        if batches is not None: return super().predict(batches)
+        where that keeps its label."""
+        if batches is not None: return super().get_preds(batches)
         scores = self.frozen.scores(self.dls.pictures.flip)
         return scores.mean(0), self.dls.pictures.y[self.dls.valid.rows]
 
     def tta(self,
             views:int=8, # random parts of each picture, beside the middle
             part:float=.6): # of the picture's area: the smallest part
-        """Test-time augmentation: (preds, y) as from `predict`, averaged over more looks at each
+        """Test-time augmentation: (preds, y) as from `get_preds`, averaged over more looks at each
         picture. It takes as much longer."""
         flip = self.dls.pictures.flip
         varied, g = self.dls.with_(augment=Augment((part, 1.), flip=flip)).train.x, generator(0)

@@ -23,7 +23,7 @@ from coursehelpers.images.folders import folder
 p = folder('set')
 class Guess:
     dls = type('Dls', (), dict(pictures=p))()
-    def predict(self): return torch.eye(5)[p.y[p.valid].roll(1)] * 3, p.y[p.valid]
+    def get_preds(self): return torch.eye(5)[p.y[p.valid].roll(1)] * 3, p.y[p.valid]
 w = Cleaner(Guess(), k=15)
 w'''
 

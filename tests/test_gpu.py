@@ -102,7 +102,7 @@ def test_a_compiled_model_learns_the_same(precision, tmp_path):
     assert set(read(tmp_path / 'm.safetensors')[0]) == set(plain.model.state_dict())
     other = Learner(net(), small())
     other.load(tmp_path / 'm.safetensors')
-    assert torch.allclose(other.predict()[0], Learner.predict(fast)[0], atol=1e-5 if precision == 'no' else 0.05)
+    assert torch.allclose(other.get_preds()[0], Learner.get_preds(fast)[0], atol=1e-5 if precision == 'no' else 0.05)
 
 
 def test_compiled_only_where_it_is_wanted():
@@ -134,7 +134,7 @@ def test_a_compiler_that_fails_is_one_line(capsys):
         for a, b in zip(plain.model.state_dict().values(), learn.model.state_dict().values(), strict=True)
     )
     judge = Learner(net(), small(), compile=dict(backend=broken))
-    assert judge.predict()[0].shape == (len(judge.dls.valid.rows), 10)
+    assert judge.get_preds()[0].shape == (len(judge.dls.valid.rows), 10)
 
 
 def test_many_compiled_learners_in_one_notebook():

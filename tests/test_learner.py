@@ -159,7 +159,7 @@ def test_precisions_side_by_side():
     assert same(learns[0].model, learns[2].model) and not same(learns[0].model, learns[1].model)
     assert torch.allclose(learns[1].model.weight, learns[2].model.weight, atol=0.02)
     assert all('forward' not in vars(learn.model) for learn in learns), 'the model is left as it came, but trained'
-    assert learns[0].predict()[0].dtype == learns[0].preds.dtype == torch.float32
+    assert learns[0].get_preds()[0].dtype == learns[0].preds.dtype == torch.float32
 
 
 def test_fp16_without_a_gpu_says_so():
@@ -255,7 +255,7 @@ def test_freeze_to():
 # judging
 def test_validate_and_predict_agree_with_torch():
     learn = Learner(tiny(), small_dls())
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     assert preds.shape == (24, 10) and y.tolist() == learn.dls.pictures.y[learn.dls.valid.rows].tolist()
     assert learn.validate() == dict(valid_loss=F.cross_entropy(preds, y).item(), error_rate=error_rate(preds, y).item())
     assert all(m.training for m in learn.model.modules()), 'as it came'
@@ -455,7 +455,7 @@ def test_empty_loaders():
     with pytest.raises(DataError, match='training loader is empty'):
         Learner(linear(), Dls.of([], [])).fit(1, quiet=True)
     with pytest.raises(DataError, match='not one batch'):
-        Learner(linear(), Dls.of([], [])).predict()
+        Learner(linear(), Dls.of([], [])).get_preds()
     with pytest.raises(ValueError, match='one epoch at least'):
         Learner(linear(), points()).fit(0)
 

@@ -49,7 +49,7 @@ def lesson(tmp_path_factory):
 
 
 def test_the_model_as_a_program_says_what_the_learner_says(lesson):
-    preds, y = lesson['learn'].predict()
+    preds, y = lesson['learn'].get_preds()
     scores, n = lesson['model'](lesson['xb'], lesson['trained']), len(lesson['xb'])
     assert torch.equal(lesson['yb'], y[:n])
     assert (
@@ -83,7 +83,7 @@ def test_where_the_digit_is_comes_from_its_mask(lesson):
 
 def test_the_words_of_the_table_stand_for_what_is_there(lesson):
     cell = next(
-        c['source'] for c in read_nb(PATH)['cells'] if c['source'].startswith('preds, y = learn.predict()\nlast')
+        c['source'] for c in read_nb(PATH)['cells'] if c['source'].startswith('preds, y = learn.get_preds()\nlast')
     )
     shown = eval(cell[cell.index('terms(') :], lesson)
     assert shown.here['weights'] == f'{sum(w.numel() for w in lesson["learn"].model.parameters()):,} numbers'

@@ -195,7 +195,7 @@ def test_batch_norm_is_mentioned(capsys):
 
 def test_judging_in_parts(capsys):
     whole, short = Learner(Net(), points()), Learner(Net(3), points())
-    (a, y), (b, z) = whole.predict(), short.predict()
+    (a, y), (b, z) = whole.get_preds(), short.get_preds()
     assert (
         torch.allclose(a, b, atol=1e-6)
         and torch.equal(y, z)

@@ -60,7 +60,7 @@ if kind == 'search':
     sys.exit()
 
 learn.fit(3, checkpoint=checkpoint[0] if checkpoint else None, every=2, callbacks=[Stop()])
-preds, y = learn.predict()
+preds, y = learn.get_preds()
 if learn.is_main:
     rows = [[r['train_loss'], r['valid_loss'], r['error_rate']] for r in learn.history]
     weights = [p.flatten().tolist() for p in learn.model.parameters()]

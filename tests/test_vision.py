@@ -131,7 +131,7 @@ def test_predictions_after_training_are_of_the_trained_net():
     learn = vision_learner(dls, TINY, None)
     learn.fine_tune(0, quiet=True)
     learn.fit(1, quiet=True)
-    mine, exact = learn.predict()[0], learn.predict(learn.dls.valid)[0]
+    mine, exact = learn.get_preds()[0], learn.get_preds(learn.dls.valid)[0]
     assert (mine - exact).norm() / exact.norm() < .05, 'kept features must not outlive the weights that made them'
 
 
@@ -141,14 +141,14 @@ def test_loaded_weights_are_the_ones_that_predict(tmp_path):
         learn.fine_tune(0, quiet=True)
     other.save(tmp_path/'other.safetensors')
     one.load(tmp_path/'other.safetensors')
-    assert torch.allclose(one.predict()[0], other.predict()[0], atol=1e-3)
+    assert torch.allclose(one.get_preds()[0], other.get_preds()[0], atol=1e-3)
 
 
 def test_batches_that_are_given_are_the_ones_that_are_judged():
     learn = vision_learner(small_dls(), TINY, None)
     learn.fine_tune(0, quiet=True)
     xb, yb = learn.dls.train.batch(0, 0)
-    preds, y = learn.predict([(xb, yb)])
+    preds, y = learn.get_preds([(xb, yb)])
     with torch.no_grad():
         exact = learn.model.eval()(xb)
     assert torch.equal(y, yb) and torch.allclose(preds, exact, atol=1e-5)
@@ -157,7 +157,7 @@ def test_batches_that_are_given_are_the_ones_that_are_judged():
 def test_a_learner_redefines_only_what_it_means_to():
     assert VisionLearner.__bases__ == (Learner,)
     own = {name for name in vars(VisionLearner) if not name.startswith('__')}
-    assert {name for name in own if hasattr(Learner, name)} == {'predict', 'train_mode', 'load'}
+    assert {name for name in own if hasattr(Learner, name)} == {'get_preds', 'train_mode', 'load'}
 
 
 def test_layer_rates_cover_every_weight_once():
@@ -188,7 +188,7 @@ def test_any_last_layer_is_fitted(kind, monkeypatch):
     learn = vision_learner(dls, HEADS[kind], None)
     before = {k: v.clone() for k, v in learn.model.state_dict().items()}
     learn.fine_tune(0, quiet=True)
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     with torch.no_grad():
         exact = learn.model.eval()(learn.dls.valid.batch(0, 0)[0])
     far = (preds - exact).abs().max() / exact.abs().max()
@@ -227,24 +227,24 @@ def test_grey_pictures_are_seen_in_three_channels():
     xb = learn.dls.valid.batch(0, 0)[0]
     back = xb * learn.dls.valid.x.std[:, None, None] + learn.dls.valid.x.mean[:, None, None]
     assert xb.shape[1:] == (3, 32, 32) and torch.allclose(back[:, 0], back[:, 2], atol=1e-5)
-    assert learn.predict()[0].shape == (40, 10)
+    assert learn.get_preds()[0].shape == (40, 10)
 
 
 def test_more_looks_at_each_picture_are_averaged():
     learn = vision_learner(small_dls(), TINY, None)
     learn.fit_head()
-    one, more, y = learn.predict()[0], *learn.tta(3)
-    assert more.shape == one.shape and torch.equal(y, learn.predict()[1]) and not torch.allclose(one, more)
+    one, more, y = learn.get_preds()[0], *learn.tta(3)
+    assert more.shape == one.shape and torch.equal(y, learn.get_preds()[1]) and not torch.allclose(one, more)
     assert torch.equal(more, learn.tta(3)[0]), 'the looks are drawn alike each time'
     learn.fit(1, quiet=True)
-    assert (learn.tta(0)[0] - learn.predict()[0]).abs().max() < 1e-5
+    assert (learn.tta(0)[0] - learn.get_preds()[0]).abs().max() < 1e-5
 
 
 def test_a_file_is_no_batch():
     learn = vision_learner(small_dls(12), TINY, None)
     for file in ('cat.jpg', Path('cat.jpg')):
         with pytest.raises(TypeError, match=r'cat\.jpg.*Exported'):
-            learn.predict(file)
+            learn.get_preds(file)
 
 
 # ---- counting mistakes
@@ -266,7 +266,7 @@ def test_names_are_drawn_as_they_are(name):
     p = replace(photo_digits(24, 32, labels=range(2)), vocab=[name, f'{name} {name}'])
     learn = vision_learner(loaders(p, batch_size=8, device='cpu'), TINY, None)
     learn.fit_head()
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     show_batch(learn.dls, 4)
     show_results(learn, 4)
     plot_top_losses(learn, 4)
@@ -280,7 +280,7 @@ def test_real_pets_from_seven_photographs_each(monkeypatch):
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(SHARED))
     learn = vision_learner(loaders(pets(download=False), 160, device='cpu'), 'mobilenetv2_100')
     learn.fine_tune(quiet=True)
-    preds, y = learn.predict()
+    preds, y = learn.get_preds()
     assert error_rate(preds, y) < .25 and len(y) == 111
 
 
@@ -291,4 +291,4 @@ def test_the_other_real_weights_load(monkeypatch, arch):
     monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(SHARED))
     learn = vision_learner(loaders(few(pets(download=False), 3), 96, device='cpu'), arch)
     learn.fine_tune(quiet=True)
-    assert error_rate(*learn.predict()) < (.6 if arch == 'mobilenetv1_100' else .9)
+    assert error_rate(*learn.get_preds()) < (.6 if arch == 'mobilenetv1_100' else .9)

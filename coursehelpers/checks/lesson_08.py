@@ -242,7 +242,7 @@ def _there_when_needed(cls):
             raise NotYet('at after_batch the loss of this batch is not in `losses` yet')
     def after_epoch(learn):
         epochs.append((_of(learn, 'epoch'), _of(learn, 'epochs')))
-        learn.predict()
+        learn.get_preds()
     epochs, (model, dls) = [], _small()
     model.eval()
     diary = _Diary(after_loss=after_loss, before_step=before_step, after_batch=after_batch, after_epoch=after_epoch)
@@ -321,20 +321,20 @@ def _predicts(cls):
     learn = cls(model, dls)
     learn.fit(1)
     model.train()
-    found = learn.predict()
+    found = learn.get_preds()
     model.eval()
     x, y = (torch.cat(part) for part in zip(*dls.valid))
     if not isinstance(found, (list, tuple)) or len(found) != 2:
-        raise NotYet('`predict` gives two things: scores, and labels')
-    agree(found[1], y, where='the labels that `predict` gives: those of all batches of `dls.valid`')
+        raise NotYet('`get_preds` gives two things: scores, and labels')
+    agree(found[1], y, where='the labels that `get_preds` gives: those of all batches of `dls.valid`')
     if found[0].requires_grad:
-        raise NotYet('the scores that `predict` gives carry a graph along: `torch.no_grad()`')
-    agree(found[0], model(x).detach(), where='the scores that `predict` gives, in evaluation mode')
+        raise NotYet('the scores that `get_preds` gives carry a graph along: `torch.no_grad()`')
+    agree(found[0], model(x).detach(), where='the scores that `get_preds` gives, in evaluation mode')
     for training in (True, False):
         model.train(training)
-        learn.predict()
+        learn.get_preds()
         if model.training != training:
-            raise NotYet('`predict` leaves the model in another mode than it found it in: put the mode back')
+            raise NotYet('`get_preds` leaves the model in another mode than it found it in: put the mode back')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-check
 @exercise('MyLearner', hints=(

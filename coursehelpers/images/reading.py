@@ -6,6 +6,7 @@
 __all__ = ['read_picture']
 
 # %% ../../nbs/tools/images/reading.ipynb #35127d12
+import os
 import re
 import warnings
 from contextlib import nullcontext
@@ -117,6 +118,8 @@ def _open(file):
     "The file as PIL opens it, without warnings about metadata that we do not use."
     if _quiet not in warnings.filters: # `catch_warnings` would not do: pictures are read in many threads
         warnings.filterwarnings('ignore', module=r'PIL\.')
+    if isinstance(file, np.ndarray): return Image.fromarray(file)
+    if isinstance(file, Image.Image): return file.copy()
     try:
         return Image.open(file)
     except UnidentifiedImageError:
@@ -126,7 +129,8 @@ def _open(file):
 # %% ../../nbs/tools/images/reading.ipynb #c7c465a7
 def _oddities(file, im):
     "What is odd about a file that can be read, in words."
-    suffix, frames = Path(file).suffix, getattr(im, 'n_frames', 1)
+    frames = getattr(im, 'n_frames', 1)
+    suffix = Path(file).suffix if isinstance(file, (str, os.PathLike)) else ''
     named = Image.registered_extensions().get(suffix.lower(), im.format)
     phone = im.format == 'MPO' # a JPEG and a second one
     kind = 'JPEG' if phone else im.format
@@ -137,7 +141,9 @@ def _oddities(file, im):
     if min(im.size) < 4:
         yield f'only {im.width} x {im.height} pixels'
 
-def read_picture(file, # path of a picture
+def _named(file): return str(file) if isinstance(file, (str, os.PathLike)) else f'the {type(file).__name__}'
+
+def read_picture(file, # path of a picture, or a PIL image or array (height, width, 3)
                  size:int): # height and width wanted, in pixels
     "(uint8 array (size, size, 3) or None, width / height, `Problem` or None) of one file. Never raises for a bad file."
     try:
@@ -147,10 +153,10 @@ def read_picture(file, # path of a picture
             im, what = _rgb(_reduced(im, size))
             square = _square(im if turn is None else im.transpose(turn), size)
     except Exception as e: # a damaged file makes PIL raise nearly anything
-        return None, 1., Problem(str(file), _reason(file, e), False)
+        return None, 1., Problem(_named(file), _reason(file, e), False)
     if what:
         odd.append(what)
-    return square, aspect, Problem(str(file), '; '.join(odd), True) if odd else None
+    return square, aspect, Problem(_named(file), '; '.join(odd), True) if odd else None
 
 # %% ../../nbs/tools/images/reading.ipynb #bb0b9bb5
 _others = {rb'.{4}ftyp(hei|hev|mif1|msf1)':
@@ -170,6 +176,7 @@ def _reason(file, e):
     if isinstance(e, OSError) and e.errno: return f'cannot be read: {e.strerror}'
     if not isinstance(e, UnidentifiedImageError):
         return f'damaged: {e or type(e).__name__}'
+    if not isinstance(file, (str, os.PathLike)): return 'not a picture'
     with open(file, 'rb') as f:
         head = f.read(200)
     return next((what for start, what in _others.items() if re.match(start, head, re.I | re.S)), 'not a picture')

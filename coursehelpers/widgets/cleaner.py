@@ -221,10 +221,10 @@ def _candidates(pictures, learn, rows, split):
 
 def _scores(learn, rows, all_valid):
     "(losses, the labels that the learner gives) of these rows, on the CPU; `all_valid`: they are the validation set."
-    if all_valid: preds, y = learn.predict()
+    if all_valid: preds, y = learn.get_preds()
     else:
         x, labels = learn.dls.valid.x, learn.dls.pictures.y
-        preds, y = learn.predict([(x.plain(part), labels[part]) for part in rows.split(64)])
+        preds, y = learn.get_preds([(x.plain(part), labels[part]) for part in rows.split(64)])
     if len(preds) != len(rows):
         raise DataError(f'{len(rows) - len(preds)} pictures could not be read, so it is not known which loss is whose. '
                         "Loaders with keep='disk' leave such files out at the start.")
@@ -326,7 +326,7 @@ class Cleaner(Portable):
                  rows=None, # which ones, as rows of the pictures; None: those with the highest loss, or the first
                  k:int=24, # how many, if `rows` is None
                  split:str='valid'): # of a learner: look in train or in valid
-        learn = of if hasattr(of, 'predict') else None
+        learn = of if hasattr(of, 'get_preds') else None
         self.pictures = getattr(getattr(of, 'dls', of), 'pictures', of)
         if not isinstance(self.pictures, Pictures):
             raise DataError(f'{type(of).__name__} holds no `Pictures`: '
