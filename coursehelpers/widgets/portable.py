@@ -37,7 +37,7 @@ def javascript(*names:str) -> str: # of one's own, without `.js`: 'neuron'
 @functools.cache
 def styles() -> str:
     "The CSS of all pictures: each page needs it once."
-    return _joined('page.css', 'charts.css', 'sliders.css', 'products.css', 'cleaner.css')
+    return _joined('page.css', 'charts.css', 'sliders.css', 'products.css', 'cleaner.css', 'photo.css')
 
 # %% ../../nbs/tools/widgets/portable.ipynb #256e2bad
 class TensorTrait(traitlets.TraitType):
