@@ -38,11 +38,12 @@ def pin(line):
 
 
 def test_the_wheel_is_whole(wheel):
-    "Settings, widgets' JavaScript, exercises and results travel with it."
+    "Settings, widgets' JavaScript, exercises, results and the sample travel with it; at most 25 MB."
     import zipfile
     names = set(zipfile.ZipFile(wheel).namelist())
+    assert wheel.stat().st_size < 25e6
     assert {'coursehelpers/settings.ini', 'coursehelpers/exercises.json', 'coursehelpers/results.json'} <= names
-    kinds = {'.js', '.css', '.json', '.xlsx'}
+    kinds = {'.js', '.css', '.json', '.xlsx', '.jpg', '.png', '.csv', '.safetensors', '.md', '.txt'}
     shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT/'coursehelpers').rglob('*') if p.suffix in kinds}
     assert shipped and shipped <= names
 

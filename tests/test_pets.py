@@ -1,35 +1,26 @@
 "pets: found, fetched from a mirror, or a clear word."
 import hashlib
 import tarfile
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from coursehelpers.base.files import DataError
-from coursehelpers.data import load
 from coursehelpers.images import pets as module
-from coursehelpers.images.pets import pets
+from coursehelpers.images.pets import find_pets, pets, whole_pets
 
 from .test_files import server  # noqa: F401, a fixture
 
-SHARED = Path(__file__).parents[2]/'shared'/'data'
-needs_pets = pytest.mark.skipif(not (SHARED/'pets224').is_dir(), reason='../shared/data is not here')
 
-
-@needs_pets
-def test_pets_from_a_folder():
-    p = pets(SHARED, download=False)
-    assert (len(p.train), len(p.valid), len(p.vocab)) == (259, 111, 37)
-    assert p.y[p.train].bincount().tolist() == [7] * 37 and p.y[p.valid].bincount().tolist() == [3] * 37
-    assert pets(SHARED/'pets224', 'trainval.txt', 'test.txt').vocab == p.vocab
-
-
-def test_pets_that_are_not_there(tmp_path, monkeypatch):
+def test_pets_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match='no pets here.*COURSEHELPERS_DATA_ROOT'):
-        pets(tmp_path, download=False)
-    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(tmp_path/'missing'))
-    assert load().name == 'photo_digits', 'auto takes what is there'
+        whole_pets(tmp_path, download=False)
+    assert find_pets(tmp_path) is None
+
+
+def test_no_such_list():
+    with pytest.raises(DataError, match='typo.txt.*trainval.txt'):
+        pets(None, 'typo.txt')
 
 
 @pytest.fixture
@@ -55,7 +46,7 @@ def tiny_pets(tmp_path, server, monkeypatch):  # noqa: F811
 
 def test_pets_come_from_a_mirror(tmp_path, tiny_pets, monkeypatch):
     monkeypatch.setenv('COURSEHELPERS_DATA_MIRRORS', f'{tiny_pets}/nowhere {tiny_pets}')
-    p = pets(tmp_path/'root')
+    p = pets(whole_pets(tmp_path/'root'))
     assert p.vocab == ['Bengal', 'pug'] and len(p.train) == 2
     assert sorted(f.name for f in (tmp_path/'root').iterdir()) == ['oxford-iiit-pet']
     assert sorted(f.name for f in (tmp_path/'root'/'oxford-iiit-pet').iterdir()) == ['annotations', 'images']
@@ -65,5 +56,5 @@ def test_pets_come_from_a_mirror(tmp_path, tiny_pets, monkeypatch):
 def test_pets_that_cannot_be_fetched_leave_nothing(tmp_path, tiny_pets, monkeypatch, mirror):
     monkeypatch.setenv('COURSEHELPERS_DATA_MIRRORS', mirror.format(tiny_pets) or 'no/such/folder')
     with pytest.raises(DataError, match='(?s)no pets here.*The download failed'):
-        pets(tmp_path/'root')
+        whole_pets(tmp_path/'root')
     assert list((tmp_path/'root').iterdir()) == []
