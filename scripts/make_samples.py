@@ -51,7 +51,7 @@ def write_checksums(home):
 
 def main(source: Annotated[Path, typer.Argument(help='holds the pets, weights/ and titanic_train.csv')],
          to: Annotated[Path | None, typer.Option(help='the folder to make; without it, coursehelpers/samples')] = None,
-         lists: Annotated[Path | None, typer.Option(help='a folder with the lists; without it, those of the sample')] = None):
+         lists: Annotated[Path | None, typer.Option(help='where the lists are; without it, in the sample')] = None):
     "Make the sample."
     to = to or shipped('samples')
     lists = lists or shipped('samples/oxford-iiit-pet/annotations')

@@ -26,7 +26,7 @@ def checksums(home) -> dict: # a folder with checksums.txt
 
 @lru_cache
 def sample(name:str) -> Path: # a file or a folder: 'titanic_train.csv', 'oxford-iiit-pet', 'weights'
-    "Where this part of `samples/` lies, every file of it compared with its checksum. Missing or changed: a `DataError`."
+    "Where this part of `samples/` lies, each file compared with its checksum. Missing or changed: a `DataError`."
     home = shipped('samples')
     files = {f: digest for f, digest in checksums(home).items() if f == name or f.startswith(f'{name}/')}
     if not files:
@@ -35,7 +35,7 @@ def sample(name:str) -> Path: # a file or a folder: 'titanic_train.csv', 'oxford
         try:
             found = hashlib.sha256((home/file).read_bytes()).hexdigest()
         except OSError as e:
-            raise DataError(f'{home/file}: a file of the course that cannot be read ({e.strerror}). {_remedy}') from None
+            raise DataError(f'{home/file}: cannot be read ({e.strerror}). {_remedy}') from None
         if found != digest:
             raise DataError(f'{home/file}: not as the course shipped it, its checksum is wrong. {_remedy}')
     return home/name

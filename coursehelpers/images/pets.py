@@ -11,8 +11,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-
 from ..base.files import DataError, fetch
 from ..base.samples import sample
 from .sets import Pictures, labels_of, parted, places

@@ -48,6 +48,6 @@ def titanic() -> pd.DataFrame:
 
 # %% ../../nbs/tools/tables/passengers.ipynb #passengers
 def passengers() -> pd.DataFrame:
-    """891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, gaps included: `Survived` is 0 or 1.
-    A file that is missing or was changed is a `DataError`."""
+    """891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, with its gaps; `Survived` is 0 or
+    1. A file that is missing or was changed is a `DataError`."""
     return pd.read_csv(sample('titanic_train.csv'))
