@@ -15,7 +15,7 @@ from pathlib import Path
 from coursehelpers.base.files import DataError
 from coursehelpers.results import machine
 
-PARTS = ['imports', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'gpu']
+PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'gpu']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 INTRODUCTION = '''# Results of `make bench`
 

@@ -1,0 +1,52 @@
+"""The first minute: from JupyterLab's address to the learner's own photograph named, in lesson 00 and in lesson 01.
+
+A new user opens the lesson, chooses Run > Run All Cells, and gives the photograph: seconds, clicks and typed characters.
+The goal is what people know from Teachable Machine: under a minute, three clicks, nothing typed."""
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from coursehelpers.base.samples import sample
+from tests.browser import chromium, lab, missing, new_page
+
+ROUNDS = 3
+CLICKS = 3  # Run, Run All Cells, and the button for the photograph; the file itself is chosen in the system's window
+FULL = Path(__file__).parents[1]/'nbs'/'full'
+
+
+def seconds(browser, lesson):
+    "From the address to the answer, with a new server, kernel and cache."
+    photo = sample('oxford-iiit-pet')/'images'/'pug_112.jpg'
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(FULL, Path(folder)/'full')
+        with lab(folder) as base:
+            page, start = new_page(browser), time.perf_counter()
+            page.goto(f'{base}/lab/tree/full/{lesson}')
+            page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
+            page.get_by_role('menuitem', name='Run', exact=True).click()
+            page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
+            choose = page.locator('.cp-zone input:not([disabled])').first
+            choose.wait_for(state='attached', timeout=120_000)
+            choose.set_input_files(photo)
+            page.locator('.cp-bar').first.wait_for(timeout=120_000)
+            took = time.perf_counter() - start
+            page.context.close()
+    return took
+
+
+def run() -> list[dict]:
+    "A row a lesson."
+    if missing(): sys.exit(missing())
+    rows = []
+    with chromium() as browser:
+        for name in ('00', '01'):
+            lesson = next(FULL.glob(f'{name}_*.ipynb')).name
+            took = [seconds(browser, lesson) for _ in range(ROUNDS)]
+            note = (f'{CLICKS} clicks, nothing typed; {ROUNDS} rounds, {min(took):.0f} to {max(took):.0f} s, each with a '
+                    'new server and kernel')
+            rows.append(dict(what=f'lesson {name}, from the address to your photograph named', note=note, unit='s',
+                             ours=statistics.median(took), theirs=None, target='under 60 s', ok=max(took) < 60))
+    return rows
