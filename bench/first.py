@@ -1,6 +1,6 @@
-"""The first minute: from JupyterLab's address to the learner's own photograph named, in lesson 00 and in lesson 01.
+"""The first minute: from JupyterLab's address to the learner's own photograph named, in lessons 00 and 01.
 
-A new user opens the lesson, chooses Run > Run All Cells, and gives the photograph: seconds, clicks and typed characters.
+A new user opens the lesson, chooses Run > Run All Cells, and gives the photograph: seconds, clicks, typed characters.
 The goal is what people know from Teachable Machine: under a minute, three clicks, nothing typed."""
 import shutil
 import statistics
@@ -45,8 +45,8 @@ def run() -> list[dict]:
         for name in ('00', '01'):
             lesson = next(FULL.glob(f'{name}_*.ipynb')).name
             took = [seconds(browser, lesson) for _ in range(ROUNDS)]
-            note = (f'{CLICKS} clicks, nothing typed; {ROUNDS} rounds, {min(took):.0f} to {max(took):.0f} s, each with a '
-                    'new server and kernel')
+            note = (f'{CLICKS} clicks, nothing typed; {ROUNDS} rounds, {min(took):.0f} to {max(took):.0f} s, '
+                    'each with a new server and kernel')
             rows.append(dict(what=f'lesson {name}, from the address to your photograph named', note=note, unit='s',
                              ours=statistics.median(took), theirs=None, target='under 60 s', ok=max(took) < 60))
     return rows
