@@ -46,7 +46,8 @@ function render({model, el}) {
   const maths = relus(x, y)
   const wide = xlim[1] - xlim[0]
   const ends = [xlim[0], xlim[1]]
-  let params, bias, lr, steps
+  let params, bias, lr
+  let steps = 0
   let chosen = 0
   let running = null
 
@@ -180,7 +181,6 @@ function render({model, el}) {
     params = copy(model.get('params'))
     bias = model.get('bias')
     lr = model.get('lr')
-    steps = model.get('steps')
   }
   const send = exchange(
     model,
@@ -188,9 +188,7 @@ function render({model, el}) {
     () => ({
       params: params.map(r => r.map(Math.fround)),
       bias: Math.fround(bias),
-      mse: maths.mse(params, bias),
-      lr,
-      steps
+      lr
     }),
     () => {
       halt()
