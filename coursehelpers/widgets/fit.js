@@ -5,7 +5,6 @@ function render({model, el}) {
   const {x, y, grid, names, ends, start} = data
   const maths = linear(data)
   let w, history, best, moves, steps, lr, trail
-  let running = null
   let residuals = true
 
   // The pictures
@@ -57,7 +56,16 @@ function render({model, el}) {
     redraw()
     done(ok)
   })
-  const go = button('descend', () => (running ? halt() : run()))
+  const go = descent({
+    loss: () => history.at(-1),
+    step: () => descend(),
+    frame: () => {
+      redraw()
+      send()
+    },
+    done: ok => done(ok)
+  })
+  const halt = go.halt
   const back = button('back to best', () => {
     halt()
     move(best.params.slice())
@@ -75,7 +83,7 @@ function render({model, el}) {
     'div',
     {class: 'ch-panel'},
     ...knobs.map(k => k.row),
-    make('div', {class: 'ch-bar'}, one, go, make('label', {}, 'lr ', rate.input)),
+    make('div', {class: 'ch-bar'}, one, go.node, make('label', {}, 'lr ', rate.input)),
     make('div', {class: 'ch-bar'}, reset, back)
   )
   const book = panel(score.node, past.svg)
@@ -168,30 +176,6 @@ function render({model, el}) {
           ? `MSE went up to ${num(now)}: the learning rate may be too large.`
           : `MSE ${num(now)} after ${counted(steps, 'step')}.`
       )
-  }
-  function run() {
-    let ok = true
-    write(go, 'stop')
-    running = animate(
-      () => {
-        const was = history.at(-1)
-        ok = descend()
-        return ok && Math.abs(was - history.at(-1)) > 1e-8 * was
-      },
-      () => {
-        redraw()
-        send()
-      },
-      () => {
-        running = null
-        write(go, 'descend')
-        redraw()
-        done(ok)
-      }
-    )
-  }
-  function halt() {
-    if (running) running()
   }
 
   // Drawing: only what changed

@@ -49,7 +49,6 @@ function render({model, el}) {
   let params, bias, lr
   let steps = 0
   let chosen = 0
-  let running = null
 
   const c = plot({width: 720, height: 320, x: xlim, y: ylim, xname: 'x', yname: 'y'})
   const faint = draw('path', {class: 'ch-faint'})
@@ -131,7 +130,17 @@ function render({model, el}) {
     redraw()
     done(ok)
   })
-  const go = button('descend', () => (running ? halt() : run()))
+  const go = descent({
+    loss: () => maths.mse(params, bias),
+    step: () => descend(),
+    frame: () => {
+      redraw()
+      send()
+    },
+    done: ok => done(ok),
+    most: 6000
+  })
+  const halt = go.halt
   const reset = button('reset', () => {
     halt()
     begin()
@@ -162,7 +171,7 @@ function render({model, el}) {
         make('label', {}, 'bias ', bbox.input)
       )
     ),
-    make('div', {class: 'ch-bar'}, add, less, one, go, make('label', {}, 'lr ', rate.input), reset),
+    make('div', {class: 'ch-bar'}, add, less, one, go.node, make('label', {}, 'lr ', rate.input), reset),
     make(
       'div',
       {class: 'ch-key'},
@@ -218,31 +227,6 @@ function render({model, el}) {
   function done(ok) {
     send()
     ok ? tell() : say('The loss exploded: lower the learning rate, then reset.', true)
-  }
-  function run() {
-    let ok = true
-    write(go, 'stop')
-    running = animate(
-      () => {
-        const was = maths.mse(params, bias)
-        ok = descend()
-        return ok && Math.abs(was - maths.mse(params, bias)) > 1e-8 * was
-      },
-      () => {
-        redraw()
-        send()
-      },
-      () => {
-        running = null
-        write(go, 'descend')
-        redraw()
-        done(ok)
-      },
-      6000
-    )
-  }
-  function halt() {
-    if (running) running()
   }
 
   // Handles: one for each corner, reached with Tab, and a square at the right end.
