@@ -50,7 +50,7 @@ def reset(page, i, code):
 def fit(page):
     "The picture of cell 0, back at its start."
     at = reset(page, 0, 'w.lr = .05')
-    wait(lambda: of(page, 'w.params') == [1, 1, 1] and of(page, 'w.moves') == 0)
+    wait(lambda: of(page, 'w.params') == [1, 1, 1] and moves(at) == 0)
     return at
 
 
@@ -67,6 +67,8 @@ def curve(at): return at.locator('.ch-curve').first.get_attribute('d')
 def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
 def number(at, name): return at.get_by_role('spinbutton', name=f'{name}, exact value', exact=True)
 def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
+def moves(at): return int(score(at, 3))
+def steps(at): return int(score(at, 4))
 
 
 def drag(page, locator, dx, dy=0):
@@ -93,7 +95,7 @@ def test_slider_by_mouse_moves_curve_and_kernel(page, fit):
     page.mouse.move(x0 + per_unit, y0, steps=4)
     assert curve(fit) != before, 'the picture follows while the mouse is down'
     page.mouse.up()
-    wait(lambda: of(page, 'w.moves') == 1)
+    wait(lambda: moves(fit) == 1 and of(page, 'w.params') != [1, 1, 1])
     a, b, c = of(page, 'w.params')
     assert (a, c) == (1, 1) and 1.8 <= b <= 2.2
     assert number(fit, 'b').input_value() == f'{b:.4g}'
@@ -106,16 +108,16 @@ def test_arrow_keys_reach_the_kernel_as_one_settled_move(page, fit):
     for _ in range(2):
         slider(fit, 'a').press('ArrowUp')
     assert curve(fit) != before
-    wait(lambda: of(page, 'w.moves') == 1)
-    assert of(page, 'w.params')[0] == pytest.approx(1.7)
-    assert of(page, 'w.mse') == pytest.approx(of(page, 'mse(quad(*w.params, x), y)'), rel=1e-5)
-    assert of(page, 'w.mae') == pytest.approx(of(page, 'mae(quad(*w.params, x), y)'), rel=1e-5)
+    wait(lambda: moves(fit) == 1)
+    wait(lambda: of(page, 'w.params')[0] == pytest.approx(1.7))
+    assert score(fit) == f"{of(page, 'mse(quad(*w.params, x), y)'):#.4g}"
+    assert score(fit, 1) == f"{of(page, 'mae(quad(*w.params, x), y)'):#.4g}"
     assert re.match(r'MSE .* after 1 move\.', fit.get_by_role('status').text_content())
 
 
 def test_a_cell_prints_what_the_slider_set(page, fit):
     slider(fit, 'c').press('ArrowLeft')
-    wait(lambda: of(page, 'w.moves') == 1)
+    wait(lambda: moves(fit) == 1)
     out = run_cell(page, 1)
     assert '0.9' in out.locator('.jp-OutputArea-output').text_content()
 
@@ -123,8 +125,7 @@ def test_a_cell_prints_what_the_slider_set(page, fit):
 def test_number_box(page, fit):
     number(fit, 'a').fill('2.345')
     number(fit, 'a').press('Enter')
-    wait(lambda: of(page, 'w.moves') == 1)
-    assert of(page, 'w.params')[0] == pytest.approx(2.345)
+    wait(lambda: of(page, 'w.params')[0] == pytest.approx(2.345))
     number(fit, 'a').fill('12')
     number(fit, 'a').press('Enter')
     assert slider(fit, 'a').input_value() == '5'
@@ -164,22 +165,21 @@ def test_gradient_step_is_python_s(page, fit):
            'p = w.params.requires_grad_(); loss = mse(quad(*p, x), y); loss.backward(); want = (p - '
            'w.lr*p.grad).detach()')
     press(fit, 'one gradient step')
-    wait(lambda: of(page, 'w.steps') == 1)
-    assert of(page, 'w.params') == pytest.approx(of(page, 'want'), rel=1e-6)
-    assert len(of(page, 'w.history')) == 2
+    wait(lambda: steps(fit) == 1)
+    wait(lambda: of(page, 'w.params') == pytest.approx(of(page, 'want'), rel=1e-6))
 
 
 def test_descend_reaches_least_squares_and_stops_when_asked(page, fit):
     press(fit, 'descend')
     press(fit, 'stop')
-    wait(lambda: of(page, 'w.steps') > 0)
+    wait(lambda: steps(fit) > 0)
     early = of(page, 'w.mse')
     press(fit, 'descend')
     wait(lambda: fit.get_by_role('button', name='descend').count() == 1, 15)
     wait(lambda: of(page, 'w.mse') < early)
     floor = of(page, "w.data['floor']")
     wait(lambda: of(page, 'w.mse') == pytest.approx(floor, rel=1e-5))
-    assert of(page, "w.best['mse']") == of(page, 'min(w.history)')
+    assert score(fit, 2) == score(fit)
 
 
 def test_too_large_a_rate_is_told_and_nothing_breaks(page, fit):
@@ -199,7 +199,7 @@ def test_surface_moves_two_parameters(page, fit):
     fit.locator('select').select_option(label='a, c')
     surface = fit.locator('.ch-pick')
     drag(page, surface, 40, -30)
-    wait(lambda: of(page, 'w.moves') == 1)
+    wait(lambda: moves(fit) == 1 and of(page, 'w.params') != [1, 1, 1])
     a, b, c = of(page, 'w.params')
     assert b == 1 and (a, c) != (1, 1)
     spot = fit.locator('.ch-here').bounding_box()
@@ -218,12 +218,12 @@ def test_best_and_python_s_own_moves(page, fit):
     wait(lambda: of(page, 'w.params') == [3, 2, 1])
 
 
-@pytest.mark.parametrize('key, end', [('Home', 'lo'), ('End', 'hi')])
+@pytest.mark.parametrize('key, end', [('Home', -5), ('End', 5)])
 def test_sliders_at_their_ends(page, fit, key, end):
     for name in 'abc':
         slider(fit, name).press(key)
-    wait(lambda: of(page, 'w.params') == of(page, f"w.data['{end}']"))
-    wait(lambda: of(page, 'w.mse') == pytest.approx(of(page, 'mse(quad(*w.params, x), y)'), rel=1e-5))
+    wait(lambda: of(page, 'w.params') == [end] * 3)
+    assert of(page, 'w.mse') == pytest.approx(of(page, 'mse(quad(*w.params, x), y)'), rel=1e-5)
 
 
 def test_corner_by_mouse(page, relus):
@@ -254,7 +254,7 @@ def test_add_remove_descend(page, relus):
     wait(lambda: of(page, 'len(r.params)') == 20)
     before = of(page, 'r.mse')
     press(relus, 'one gradient step')
-    wait(lambda: of(page, 'r.steps') == 1)
+    wait(lambda: score(relus, 2) == '1')
     press(relus, 'descend')
     wait(lambda: of(page, 'r.mse') < before/2)
     press(relus, 'stop')
@@ -279,15 +279,13 @@ def test_learning_rate_slider(page):
     box.fill('0.1')
     box.press('Enter')
     assert 'about right' in words.text_content()
-    wait(lambda: of(page, 'e.lr') == pytest.approx(.1) and len(of(page, 'e.losses')) == 41)
-    page_losses = of(page, 'e.losses')
-    kernel(page, 'e.lr = .2; e.lr = .1')
-    assert page_losses == pytest.approx(of(page, 'e.losses'), rel=1e-4)
+    wait(lambda: of(page, 'e.lr') == pytest.approx(.1) and len(of(page, 'e.walk[1]')) == 41)
+    last = f"{of(page, 'e.walk[1][-1]'):#.4g}"
+    assert f'to {last}.' in words.text_content()
 
 
 # The maths of the page against exported Python and autograd
 
-def line(a, x): return a*x
 def cubic(a, b, c, d, x): return a*x**3 + b*x**2 + c*x + d
 def waves(p, q, x): return p*torch.sin(x) + q*torch.sin(2*x) + 3
 
@@ -301,7 +299,7 @@ def test_page_s_losses_and_gradient(plain, f, n):
                   f'{json.dumps(rows.tolist())}.map(w => '
                   f'{{ const l = m.linear({json.dumps(w.data)}); return [l.mse(w), l.mae(w), l.grad(w)] }})')
     for row, (got_mse, got_mae, got_grad) in zip(rows, ours, strict=True):
-        preds, target = f(*row, w.x.double()), w.y.double()
+        preds, target = f(*row, x), y
         loss = mse(preds, target)
         grad = torch.autograd.grad(loss, row)[0].tolist()
         assert got_mse == pytest.approx(loss.item(), rel=1e-9)
@@ -311,7 +309,7 @@ def test_page_s_losses_and_gradient(plain, f, n):
 
 def test_page_s_relus_and_gradient(plain):
     w = build_relus(*noisy(mk_quad(3., 2., 1.)))
-    x, y = w.x.double(), w.y.double()
+    x, y = (torch.tensor(w.data[name], dtype=torch.float64) for name in 'xy')
     params, bias = torch.randn(6, 2, dtype=torch.float64,
                                requires_grad=True), torch.randn((), dtype=torch.float64, requires_grad=True)
     loss = mse(sum_of_relus(params, bias, x), y)
@@ -340,22 +338,21 @@ def test_bending_keeps_the_other_corners(plain):
 
 @pytest.fixture(scope='module')
 def static(tmp_path_factory):
-    "A page made by nbconvert from a notebook with stored outputs: two of the same picture and three others."
+    "A page made by nbconvert from a notebook with stored outputs: two of the same picture and two others."
     x, y = noisy(mk_quad(3., 2., 1.))
     w = fit_by_hand(quad, x, y)
-    pictures = [w, w, fit_by_hand(line, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
+    pictures = [w, w, build_relus(x, y, n=3), lr_explorer(quad, x, y)]
     return static_page(tmp_path_factory.mktemp('static'), *pictures)
 
 
 def test_static_page_is_alive(browser, static):
-    page = open_static(browser, static, 5)
-    first, twin, one, relus, rates = (page.locator('.ch').nth(i) for i in range(5))
+    page = open_static(browser, static, 4)
+    first, twin, relus, rates = (page.locator('.ch').nth(i) for i in range(4))
     before = curve(first)
     slider(first, 'a').press('ArrowRight')
     assert curve(first) != before and curve(twin) == before, 'two pictures on a page do not touch each other'
     press(twin, 'descend')
     wait(lambda: float(score(twin)) < 3)
-    assert one.locator('.ch-pick').count() == 0 and slider(one, 'a').count() == 1, 'one parameter has no surface'
     before = curve(relus)
     relus.locator('.ch-grip').first.press('ArrowDown')
     assert curve(relus) != before
@@ -368,19 +365,19 @@ def test_without_scripts_the_png_and_its_words(browser, static):
     page = new_page(browser, java_script_enabled=False)
     page.goto(static)
     pictures = page.locator('.ch-out img')
-    assert pictures.count() == 5 and page.locator('.ch').count() == 0
-    for i in range(5):
+    assert pictures.count() == 4 and page.locator('.ch').count() == 0
+    for i in range(4):
         assert pictures.nth(i).bounding_box()['height'] > 150 and len(pictures.nth(i).get_attribute('alt')) > 30
 
 
 @pytest.mark.parametrize('width', [360, 700])
 def test_narrow_pages_do_not_overflow(browser, static, width):
-    page = open_static(browser, static, 5, width=width)
+    page = open_static(browser, static, 4, width=width)
     assert stays_within(page)
 
 
 def test_no_motion_where_none_is_wanted(browser, static):
-    page = open_static(browser, static, 5, reduced_motion='reduce')
+    page = open_static(browser, static, 4, reduced_motion='reduce')
     at = page.locator('.ch').first
     press(at, 'descend')
     page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')

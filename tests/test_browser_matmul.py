@@ -43,8 +43,8 @@ def seen(page):
     at = cell(page, 0).locator('.ch')
     press(at, re.compile('play|stop')) if at.get_by_role('button', name='stop').count() else None
     page.wait_for_timeout(150)
-    kernel(page, 'w.whole = False; w.at = 0; w.a = A; w.b = B')
-    wait(lambda: '12 multiplications, none done yet' in words(at))
+    kernel(page, 'w.at = 0; w.a = A; w.b = B')
+    wait(lambda: '0 of 12 multiplications done' in words(at))
     return at
 
 
@@ -117,7 +117,6 @@ def test_scrub_by_keys(page, seen):
 
 
 def test_play_runs_and_stops(page, seen):
-    seen.get_by_role('combobox', name='speed').select_option(label='fast')
     press(seen, 'play')
     assert seen.get_by_role('status').get_attribute('aria-live') == 'off', 'no flood of words while it plays'
     wait(lambda: of(page, 'w.at') >= 2)
@@ -139,19 +138,6 @@ def test_play_runs_and_stops(page, seen):
     assert seen.get_by_role('button', name='stop').count() == 1
     page.keyboard.press('End')
     assert seen.get_by_role('button', name='play').count() == 1, 'a move by hand ends the play'
-
-
-def test_whole_cells(page, seen):
-    seen.get_by_label('whole cells').check()
-    press(seen, 'step')
-    told(page, seen, 3)
-    press(seen, 'step')
-    told(page, seen, 6)
-    seen.get_by_label('whole cells').uncheck()
-    press(seen, 'back')
-    seen.get_by_label('whole cells').check()
-    told(page, seen, 6)
-    wait(lambda: of(page, 'w.whole') is True)
 
 
 def test_a_click_on_a_cell(page, seen):
@@ -191,7 +177,7 @@ def test_shapes_by_their_boxes(page, seen):
         box(seen, 'rows of a').press('Enter')
         assert 'whole number from 1 to 8: kept 1' in words(seen) and box(seen, 'rows of a').input_value() == '1'
     box(seen, 'columns of a').fill('8')
-    assert '5 numbers of the row are left over' in words(seen)
+    assert 'a row of a has 8, a column of b 3' in words(seen)
     box(seen, 'rows of b').fill('8')
     wait(lambda: of(page, 'w.fits') and of(page, 'w.steps') == 32)
     picture(seen).focus()
@@ -205,7 +191,7 @@ def test_shapes_by_their_boxes(page, seen):
 
 def test_shape_errors_are_visible_and_can_be_mended(page):
     at = cell(page, 2).locator('.ch')
-    assert '(2, 3) @ (4, 2) does not fit' in words(at) and '1 number of the column is left over' in words(at)
+    assert '(2, 3) @ (4, 2) does not fit' in words(at) and 'a row of a has 3, a column of b 4' in words(at)
     assert at.locator('.cm-left').count() == 1 and at.locator('.cm-left').is_visible()
     assert at.get_by_text('no a @ b').is_visible()
     assert at.get_by_role('button', name='step').is_disabled() and scrub(at).is_disabled()
@@ -218,7 +204,7 @@ def test_shape_errors_are_visible_and_can_be_mended(page):
     wait(lambda: of(page, 'e.at') == 1)
     assert at.locator('.cm-left').count() == 0
     kernel(page, 'e.at = 0; e.b = torch.ones(2, 5)')
-    wait(lambda: at.locator('.cm-left').count() == 1 and 'of the row' in words(at))
+    wait(lambda: at.locator('.cm-left').count() == 1 and 'a column of b 2' in words(at))
     kernel(page, 'e.b = torch.ones(4, 2)')
 
 
@@ -243,7 +229,7 @@ def test_letters_stay_in_the_picture(page, seen):
     cells = page.locator('.jp-Notebook .jp-Cell')
     count = cells.count()
     for target in (picture(seen), scrub(seen), box(seen, 'rows of a'), seen.get_by_role('button', name='step'),
-                   seen.get_by_role('combobox', name='speed')):
+                   seen.get_by_role('combobox', name='number to change')):
         target.focus()
         for key in 'abdmxzd':
             page.keyboard.press(key)
@@ -290,7 +276,7 @@ def test_static_page_is_alive(browser, static):
     assert words(twin) == was, 'two pictures on a page do not touch each other'
     scrub(twin).press('End')
     assert 'All done' in words(twin)
-    assert '3 numbers of the row are left over' in words(misfit) and misfit.locator('.cm-left').count() == 3
+    assert 'a row of a has 8, a column of b 5' in words(misfit) and misfit.locator('.cm-left').count() == 3
     assert page.locator('.ch-out img').count() == 0 and not page.faults
 
 
@@ -299,7 +285,7 @@ def test_without_scripts_the_png_and_its_words(browser, static):
     page.goto(static)
     pictures = page.locator('.ch-out img')
     assert pictures.count() == 3 and page.locator('.ch').count() == 0
-    for i, part in enumerate(('= 8 so far', '= 8 so far', 'left over')):
+    for i, part in enumerate(('= 8 so far', '= 8 so far', 'does not fit')):
         assert pictures.nth(i).bounding_box()['height'] > 120 and part in pictures.nth(i).get_attribute('alt')
 
 

@@ -88,38 +88,34 @@ def test_unscaling_keeps_the_predictions():
         assert torch.allclose(neuron(x, *unscale(w, b, x.mean(), x.std())), neuron(scale(x), w, b), rtol=1e-10)
 
 
-def test_traits_keep_the_book():
+def test_gradients_follow_what_python_sets():
     n = one_neuron(C, F, w=1, lr=1e-4, at=5)
-    assert n.at == 5 and n.steps == 0 and n.phase == 'start'
-    assert n.history == [pytest.approx(mse(neuron(C, 1, 0), F).item())]
+    assert n.at == 5 and n.grads['dw'] == n.values['dw']
     n.w = 1.8
     n.b = 32
-    assert n.loss == n.history[-1] == pytest.approx(mse(neuron(C, 1.8, 32), F).item()) and len(n.history) == 3
     n.at = 2
     _, grads = by_autograd(lambda w, b: (neuron(C[2], w, b) - F[2])**2, 1.8, 32)
     assert [n.grads['dw'], n.grads['db']] == pytest.approx(grads, abs=1e-10)
-    assert len(n.history) == 3, 'another example is no move'
     assert n.example == (C[2].item(), F[2].item()) and n.values['dw'] == n.grads['dw']
 
 
 @pytest.mark.parametrize('wrong, says', [
-    (dict(x=[1.], y=[1.]), '2 to 200'),
-    (dict(x=range(201), y=range(201)), '2 to 200'),
+    (dict(x=[1.], y=[1.]), 'at least 2'),
     (dict(x=[1., 2.], y=[1.]), 'same length'),
     (dict(x=[[1., 2.]], y=[[1., 2.]]), 'same length'),
     (dict(y=[1., float('nan'), 2.]), 'finite'),
     (dict(squash=True), 'between 0 and 1'),
     (dict(w=float('inf')), 'w must be'),
     (dict(b=float('nan')), 'b must be'),
-    (dict(lr=0), 'above 0'),
-    (dict(lr=-1), 'above 0'),
+    (dict(lr=0), "'lr'"),
+    (dict(lr=-1), "'lr'"),
     (dict(at=3), '0 to 2'),
     (dict(at=-1), '0 to 2'),
-    (dict(at=1.5), '0 to 2'),
+    (dict(at=1.5), "'at'"),
     (dict(w_range=(1, 1)), 'lower one first'),
     (dict(b_range=(float('nan'), 1)), 'b_range')])
 def test_bad_input_says_what_to_do(wrong, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
+    with pytest.raises((ValueError, TraitError), match=re.escape(says)):
         one_neuron(**{'x': [0., 10., 37.], 'y': [32., 50., 98.6], **wrong})
 
 
@@ -129,7 +125,6 @@ def test_bad_input_says_what_to_do(wrong, says):
                           ('lr', 0),
                           ('at', 8),
                           ('at', -1),
-                          ('phase', 'sideways'),
                           ('w', 'two')])
 def test_bad_moves_are_refused(name, bad):
     n = one_neuron(C, F, w=1, lr=1e-4)
@@ -142,8 +137,8 @@ def test_bad_moves_are_refused(name, bad):
 def test_what_the_page_sends_is_kept_as_sent():
     n, sent = one_neuron(C, F), []
     n._send = lambda message, buffers=None: sent.append(message)
-    n.set_state({'w': 2., 'b': 3., 'history': [9., .5], 'steps': 7, 'phase': 'backward', 'grads': {'dw': 1.}})
-    assert (n.w, n.b, n.history, n.steps, n.phase, n.grads) == (2, 3, [9, .5], 7, 'backward', {'dw': 1.})
+    n.set_state({'w': 2., 'b': 3., 'grads': {'dw': 1.}})
+    assert (n.w, n.b, n.grads) == (2, 3, {'dw': 1.})
     assert not [m for m in sent if m.get('method') == 'update'], 'Python must not answer a move of the page with a move'
 
 

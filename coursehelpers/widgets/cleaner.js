@@ -1,4 +1,4 @@
-// The cleaner: a page of pictures, each to be kept, given another label, or set aside.
+// The cleaner: pictures, each to be kept, given another label, or set aside.
 // Every choice goes to Python at once, which writes it down.
 
 const fold = text =>
@@ -10,13 +10,11 @@ const fold = text =>
 const matching = (vocab, typed) => vocab.filter(name => fold(name).startsWith(fold(typed)))
 
 function render({model, el}) {
-  const {vocab, items, size, keys} = model.get('data')
+  const {vocab, items, urls, keys} = model.get('data')
   const live = !!model.send // a page without a kernel cannot write anything down
-  const pages = Math.ceil(items.length / size)
-  let at = model.get('page') * size
+  let at = 0
   let typed = ''
   let past = []
-  let cards = []
   let mine = false
 
   // What is chosen: undefined is as it was, '' is set aside, anything else is another label
@@ -52,7 +50,8 @@ function render({model, el}) {
   // One picture
   function card(i) {
     const {label, said, loss} = items[i]
-    const img = make('img', {alt: ''})
+    const img = make('img', {alt: '', src: urls[i]})
+    img.onload = () => img.classList.toggle('tiny', img.naturalWidth <= 48)
     const mark = make('span', {class: 'cc-mark', 'aria-hidden': 'true'})
     const hint = make('span', {class: 'cc-hint'})
     const select = make(
@@ -86,20 +85,17 @@ function render({model, el}) {
       make(
         'div',
         {class: 'cc-said'},
-        ...[`labelled ${label}`, said != null && `called ${said}`, said != null && `loss ${num(loss, 3)}`]
-          .filter(Boolean)
-          .map(text => make('div', {}, text))
+        ...[`labelled ${label}`, `called ${said}`, `loss ${num(loss, 3)}`].map(text => make('div', {}, text))
       ),
       select,
       aside
     )
-    return {node, img, mark, hint, select, aside}
+    return {node, mark, hint, select, aside}
   }
   function draw(i) {
-    const c = cards[i % size]
+    const c = cards[i]
     const now = chosen(i)
     const {label, said, loss} = items[i]
-    if (!c || Math.floor(i / size) !== page()) return
     const state = now === undefined ? '' : now === '' ? 'set aside' : `now ${now}`
     c.node.className = `cc-card${now === undefined ? '' : now === '' ? ' aside' : ' changed'}`
     write(c.mark, state && (now === '' ? '✕ set aside' : `✎ ${now}`))
@@ -109,48 +105,22 @@ function render({model, el}) {
     set(c.node, {
       'aria-label': [
         `${i + 1} of ${items.length}: ${items[i].name}, labelled ${label}`,
-        said == null ? '' : `called ${said}, loss ${num(loss, 3)}`,
+        `called ${said}, loss ${num(loss, 3)}`,
         state
       ]
         .filter(Boolean)
         .join(', ')
     })
-    const url = model.get('thumbs')[items[i].row]
-    c.img.toggleAttribute('hidden', !url)
-    c.node.classList.toggle('blank', url === '')
-    if (url && c.img.getAttribute('src') !== url) {
-      c.img.onload = () => c.img.classList.toggle('tiny', c.img.naturalWidth <= 48)
-      c.img.src = url
-    }
   }
 
   // Moving: one picture at a time is reached by the Tab key
-  const page = () => Math.floor(at / size)
   function go(i, focus) {
     if (i !== at) forget()
-    const turned = Math.floor(i / size) !== page()
     at = i
-    if (turned) {
-      model.set('page', page())
-      model.save_changes()
-      fill()
-    }
-    cards.forEach((c, k) =>
-      [c.node, c.select, c.aside].forEach(n => n.setAttribute('tabindex', k === at % size ? 0 : -1))
-    )
-    if (focus) cards[at % size].node.focus()
-  }
-  function fill() {
-    const from = page() * size
-    cards = items.slice(from, from + size).map((_, k) => card(from + k))
-    grid.replaceChildren(...cards.map(c => c.node))
-    cards.forEach((_, k) => draw(from + k))
-    write(place, pages > 1 ? `page ${page() + 1} of ${pages}` : '')
-    before.disabled = !live || page() === 0
-    after.disabled = !live || page() === pages - 1
+    cards.forEach((c, k) => [c.node, c.select, c.aside].forEach(n => n.setAttribute('tabindex', k === at ? 0 : -1)))
+    if (focus) cards[at].node.focus()
   }
   const columns = () => Math.max(1, cards.filter(c => c.node.offsetTop === cards[0].node.offsetTop).length)
-  const within = i => (live ? clamp(i, 0, items.length - 1) : clamp(i, 0, cards.length - 1))
 
   // Keys: letters spell a label
   const settle = later(900, () => {
@@ -170,7 +140,7 @@ function render({model, el}) {
       return forget()
     }
     if (found.length === 1) return choose(at, found[0])
-    write(cards[at % size].hint, `${typed}… ${found[0]}?`)
+    write(cards[at].hint, `${typed}… ${found[0]}?`)
     say(`${typed}: ${found.slice(0, 4).join(', ')}${found.length > 4 ? ` and ${found.length - 4} more` : ''}`)
     settle()
   }
@@ -179,16 +149,14 @@ function render({model, el}) {
     ArrowLeft: () => -1,
     ArrowDown: columns,
     ArrowUp: () => -columns(),
-    PageDown: () => size,
-    PageUp: () => -size,
     Home: () => -items.length,
     End: () => items.length
   }
   function key(e) {
     const plain = !e.ctrlKey && !e.metaKey && !e.altKey
     if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'z') back()
-    else if (e.target !== cards[at % size]?.node || !plain) return
-    else if (moves[e.key]) go(within(at + moves[e.key]()), true)
+    else if (e.target !== cards[at].node || !plain) return
+    else if (moves[e.key]) go(clamp(at + moves[e.key](), 0, items.length - 1), true)
     else if (!live) return
     else if (e.key === 'Delete' || (e.key === 'Backspace' && !typed)) choose(at, '')
     else if (e.key === 'Backspace' || e.key === 'Escape') forget()
@@ -199,14 +167,15 @@ function render({model, el}) {
   }
 
   const undo = button('undo', back)
-  const place = make('span', {})
-  const before = button('‹ before', () => go(within((page() - 1) * size), true))
-  const after = button('next ›', () => go(within((page() + 1) * size), true))
-  const grid = make('div', {class: 'cc-grid', role: 'group', 'aria-label': 'Pictures to look at', keydown: key})
-  const {voice, say} = shell(
+  const cards = items.map((_, i) => card(i))
+  const {say} = shell(
     el,
-    make('div', {class: 'ch-bar'}, undo, ...(pages > 1 ? [before, place, after] : [])),
-    grid,
+    make('div', {class: 'ch-bar'}, undo),
+    make(
+      'div',
+      {class: 'cc-grid', role: 'group', 'aria-label': 'Pictures to look at', keydown: key},
+      ...cards.map(c => c.node)
+    ),
     make('div', {class: 'ch-key'}, live ? keys : '')
   )
   undo.disabled = true
@@ -222,14 +191,10 @@ function render({model, el}) {
     }
     redraw()
   }
-  const turned = () => {
-    const p = model.get('page')
-    if (p !== page()) go(p * size)
-  }
-  const heard = {'change:choices': chose, 'change:thumbs': redraw, 'change:said': told, 'change:page': turned}
+  const heard = {'change:choices': chose, 'change:said': told}
   for (const event in heard) model.on(event, heard[event])
-  fill()
-  go(at)
+  redraw()
+  go(0)
   live
     ? told()
     : say('To relabel pictures or to set them aside, run the cell: this page has no kernel that could write it down.')

@@ -2,11 +2,9 @@
 
 function render({model, el}) {
   const data = model.get('data')
-  const {x, y, grid, names, lo, hi, step, start} = data
+  const {x, y, grid, names, ends, start} = data
   const maths = linear(data)
-  const many = names.length > 1
   let w, history, best, moves, steps, lr, trail
-  let running = null
   let residuals = true
 
   // The pictures
@@ -23,7 +21,7 @@ function render({model, el}) {
       redraw()
     }
   })
-  const land = many ? surface({data, maths, pick: v => move(v), settle: () => settle()}) : null
+  const land = surface({data, maths, pick: v => move(v), settle: () => settle()})
   const past = lossPlot({})
 
   // The controls
@@ -32,15 +30,15 @@ function render({model, el}) {
     knob({
       label,
       value: start[k],
-      lo: lo[k],
-      hi: hi[k],
-      step,
+      lo: ends[0],
+      hi: ends[1],
+      step: stepping(ends),
       settle: () => settling(),
       bad,
       move: v => {
         const next = w.slice()
         next[k] = v
-        move(next, k)
+        move(next)
       }
     })
   )
@@ -58,7 +56,16 @@ function render({model, el}) {
     redraw()
     done(ok)
   })
-  const go = button('descend', () => (running ? halt() : run()))
+  const go = descent({
+    loss: () => history.at(-1),
+    step: () => descend(),
+    frame: () => {
+      redraw()
+      send()
+    },
+    done: ok => done(ok)
+  })
+  const halt = go.halt
   const back = button('back to best', () => {
     halt()
     move(best.params.slice())
@@ -66,7 +73,7 @@ function render({model, el}) {
   })
   const reset = button('reset', () => {
     halt()
-    begin()
+    begin(start)
     redraw()
     send()
     say('Back to the start.')
@@ -76,7 +83,7 @@ function render({model, el}) {
     'div',
     {class: 'ch-panel'},
     ...knobs.map(k => k.row),
-    make('div', {class: 'ch-bar'}, one, go, make('label', {}, 'lr ', rate.input)),
+    make('div', {class: 'ch-bar'}, one, go.node, make('label', {}, 'lr ', rate.input)),
     make('div', {class: 'ch-bar'}, reset, back)
   )
   const book = panel(score.node, past.svg)
@@ -86,23 +93,24 @@ function render({model, el}) {
       'div',
       {class: 'ch-cols'},
       panel(title('Data and your curve', make('label', {}, toggle, ' residuals')), seen.svg),
-      ...(land ? [land.node, hands, book] : [make('div', {}, hands, book)])
+      land.node,
+      hands,
+      book
     )
   )
   hands.append(voice)
 
-  // The state: from the kernel (or the page's model), changed by hands and steps, sent back
+  // The state: parameters from the kernel (or the page's model), changed by hands and steps, sent back
   function load() {
-    w = [...model.get('params')]
-    history = [...model.get('history')]
-    best = {...model.get('best')}
-    moves = model.get('moves')
-    steps = model.get('steps')
     lr = model.get('lr')
-    trail = trail && history.length > 1 ? [...trail, w] : [w]
+    const now = model.get('params')
+    if (w.every((v, k) => Math.fround(v) === now[k])) return
+    w = [...now]
+    moves++
+    note()
   }
-  function begin() {
-    w = [...start]
+  function begin(at) {
+    w = [...at]
     history = [maths.mse(w)]
     trail = [w]
     moves = steps = 0
@@ -110,17 +118,8 @@ function render({model, el}) {
   }
   const send = exchange(
     model,
-    ['params', 'history', 'lr'],
-    () => ({
-      params: w.map(Math.fround),
-      mse: maths.mse(w),
-      mae: maths.mae(w),
-      best: {mse: best.mse, params: [...best.params]},
-      history: [...history],
-      moves,
-      steps,
-      lr
-    }),
+    ['params', 'lr'],
+    () => ({params: w.map(Math.fround), lr}),
     () => {
       halt()
       settling.drop()
@@ -178,30 +177,6 @@ function render({model, el}) {
           : `MSE ${num(now)} after ${counted(steps, 'step')}.`
       )
   }
-  function run() {
-    let ok = true
-    write(go, 'stop')
-    running = animate(
-      () => {
-        const was = history.at(-1)
-        ok = descend()
-        return ok && Math.abs(was - history.at(-1)) > 1e-8 * was
-      },
-      () => {
-        redraw()
-        send()
-      },
-      () => {
-        running = null
-        write(go, 'descend')
-        redraw()
-        done(ok)
-      }
-    )
-  }
-  function halt() {
-    if (running) running()
-  }
 
   // Drawing: only what changed
   function redraw() {
@@ -219,20 +194,21 @@ function render({model, el}) {
     rate.show(lr)
     score.show([num(maths.mse(w)), num(maths.mae(w)), num(best.mse), moves, steps])
     back.disabled = best.params.every((v, i) => v === w[i])
-    if (land) land.show({w, path: [...trail, w], star: best.params})
+    land.show({w, path: [...trail, w], star: best.params})
     past.show(history)
   }
   function describe() {
     const at = names.map((n, k) => `${n} = ${short(w[k])}`).join(', ')
     set(seen.svg, {'aria-label': `${x.length} points and the curve with ${at}`})
-    if (land) land.alt(`Loss surface over ${land.pair().join(' and ')}; you stand at ${at}, MSE ${num(maths.mse(w))}`)
+    land.alt(`Loss surface over ${land.pair().join(' and ')}; you stand at ${at}, MSE ${num(maths.mse(w))}`)
     past.show(
       history,
       `now ${num(history.at(-1))}, best ${num(best.mse)}, ${counted(moves, 'move')} and ${counted(steps, 'step')}`
     )
   }
 
-  load()
+  begin(model.get('params'))
+  lr = model.get('lr')
   redraw()
   describe()
   return () => {

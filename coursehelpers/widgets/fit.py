@@ -7,18 +7,15 @@ __all__ = ['linear_basis', 'FitByHand', 'fit_by_hand', 'BuildRelus', 'build_relu
 
 # %% ../../nbs/tools/widgets/fit.ipynb #555f56ee
 import inspect
-import math
 
 import torch
 import traitlets
 
-from ..curves import descend, mae, mse, sum_of_relus
+from ..curves import descend, mse, sum_of_relus
 from ..plots import COLOURS, figure
-from .portable import Portable, Rate, TensorTrait, javascript, points, room
+from .portable import Finite, Portable, TensorTrait, javascript, points, room
 
 # %% ../../nbs/tools/widgets/fit.ipynb #96880d76
-def _name(f): return getattr(f, '__name__', 'f')
-
 def linear_basis(f, # f(*params, x), linear in its n parameters
                  n:int, # how many parameters
                  x): # (k,)
@@ -28,47 +25,39 @@ def linear_basis(f, # f(*params, x), linear in its n parameters
     def at(params): return torch.as_tensor(f(*params, x), dtype=torch.float64).detach().broadcast_to(x.shape)
     offset = at([0.] * n)
     basis = torch.stack([at(row) for row in torch.eye(n).tolist()]) - offset
-    for params in torch.randn(3, n, generator=torch.Generator().manual_seed(0)).double():
-        off = (at(params.tolist()) - (offset + params @ basis)).abs().max()
-        if off > 1e-6 * (1 + basis.abs().max()):
-            raise ValueError(f'{_name(f)} is not linear in its parameters: it is off by {off:.3g}. '
-                             'Give a function like a*x**2 + b*x + c, where parameters only multiply and add.')
+    params = torch.randn(n, generator=torch.Generator().manual_seed(0)).double()
+    off = (at(params.tolist()) - (offset + params @ basis)).abs().max()
+    if off > 1e-6 * (1 + basis.abs().max()):
+        raise ValueError(f'f is not linear in its parameters: it is off by {off:.3g}. '
+                         'Give a function like a*x**2 + b*x + c, where parameters only multiply and add.')
     return basis, offset
 
 # %% ../../nbs/tools/widgets/fit.ipynb #0388733c
 def _names(f):
     "The names of f's parameters, without x, read from its signature."
-    found = inspect.signature(f).parameters.values()
-    names = [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD][:-1]
-    if 1 <= len(names) <= 8: return names
-    raise ValueError(f'{_name(f)} must take 1 to 8 parameters and then x, like quad(a, b, c, x): found {names}.')
-
-def _start(start, n):
-    "`start` as n floats: one for all, or one each."
-    start = torch.as_tensor(start, dtype=torch.float32).detach()
-    if start.ndim <= 1 and start.numel() in (1, n) and start.isfinite().all():
-        return start.expand(n).tolist()
-    raise ValueError(f'start must be one finite number or {n} of them, got {start.tolist()}.')
+    names = list(inspect.signature(f).parameters)[:-1]
+    if 2 <= len(names) <= 8: return names
+    raise ValueError(f'f must take 2 to 8 parameters and then x, like quad(a, b, c, x): found {names}.')
 
 # %% ../../nbs/tools/widgets/fit.ipynb #af9c3f3d
 def _over_points(x, y):
     "The points and the axes, as the page needs them."
     return dict(x=x.tolist(), y=y.tolist(), xlim=room(x, .04), ylim=room(y, .2))
 
-def _linear_data(f, x, y, start, lo, hi):
+def _linear_data(f, x, y, start):
     "Everything the page needs about a model that is linear in its parameters."
     x, y = points(x, y)
-    if not -math.inf < lo < hi < math.inf:
-        raise ValueError(f'lo must be below hi: got {lo} and {hi}.')
-    data, names = _over_points(x, y), _names(f)
-    n = len(names)
+    data, names, start = _over_points(x, y), _names(f), torch.as_tensor(start, dtype=torch.float32)
+    n, ends = len(names), [-5., 5.]
+    if start.numel() not in (1, n):
+        raise ValueError(f'start must be one number or {n} of them, got {start.tolist()}.')
     basis, offset = linear_basis(f, n, x)
     target = y - offset
     best = torch.linalg.lstsq(basis.T, target, driver='gelsd').solution
-    corners = torch.cartesian_prod(*[torch.tensor([lo, hi]).double()] * n).view(-1, n)
+    corners = torch.cartesian_prod(*[torch.tensor(ends).double()] * n)
     grid = torch.linspace(*data['xlim'], 81).double()
     columns, base = linear_basis(f, n, grid)
-    return dict(**data, names=names, lo=[lo] * n, hi=[hi] * n, step=(hi - lo) / 100, start=_start(start, n),
+    return dict(**data, names=names, ends=ends, start=start.expand(n).tolist(),
                 basis=basis.tolist(), offset=offset.tolist(), floor=mse(best @ basis, target).item(),
                 top=(corners @ basis - target).square().mean(-1).max().item(),
                 grid=dict(x=_round(grid), basis=_round(columns), offset=_round(base)))
@@ -76,68 +65,52 @@ def _linear_data(f, x, y, start, lo, hi):
 def _round(values): return [_round(v) if v.ndim else float(f'{v:.5g}') for v in values]
 
 # %% ../../nbs/tools/widgets/fit.ipynb #595358f4
-def _draw_curve(ax, data, ys, grid):
+def _draw_curve(ax, data, xs, ys):
     "Points, curve and axes as the page draws them."
     ax.plot(data['x'], data['y'], 'o', mfc='none', mec='black')
-    ax.plot(grid, ys, lw=2.5, color=COLOURS['blue'])
+    ax.plot(xs, ys, lw=2.5, color=COLOURS['blue'])
     ax.set(xlim=data['xlim'], ylim=data['ylim'], xlabel='x', ylabel='y')
 
-def _draw_surface(ax, data, params, path=()):
-    "The MSE over the first two parameters, the others as in `params`, with a path over it and a mark at `params`."
-    (a, b), basis = params[:2], torch.tensor(data['basis'])
-    ends = data['lo'][0], data['hi'][0]
-    side = torch.linspace(*ends, 50)
-    rest = torch.tensor(data['offset']) + params @ basis - torch.tensor(data['y']) - a*basis[0] - b*basis[1]
-    off = rest + side[:, None]*basis[0] + side[:, None, None]*basis[1] # (b, a, points)
-    falls = data['floor'] + (data['top'] - data['floor']) * .55**torch.arange(14, -1, -1)
-    ax.contourf(side.numpy(), side.numpy(), off.square().mean(-1).numpy(),
-                levels=[-1, *falls.tolist(), 2*data['top'] + 1], colors=_heat)
-    ax.plot([p[0] for p in path], [p[1] for p in path], '-', color='white', lw=1.5)
-    ax.plot(a, b, 'o', ms=9, mfc=COLOURS['vermillion'], mec='white', clip_on=False)
-    ax.set(xlabel=data['names'][0], ylabel=data['names'][1], title='loss (MSE): dark is low', xlim=ends, ylim=ends)
+def _preds(data, params):
+    "Predictions for `params`, (..., n), at the places whose columns stand in `data`."
+    return params @ torch.tensor(data['basis']) + torch.tensor(data['offset'])
 
-_heat = ('#00224e #0f2f5b #21396b #35456c #45506c #555b6d #656770 #757374 #858078 #978d78 #aa9a75 #bda86f #d1b765 '
-         '#e5c757 #fdea45 #fdea45').split()
-
-# %% ../../nbs/tools/widgets/fit.ipynb #28dda9a7
-def _score(w, params, history):
-    "The book of a `FitByHand` after a move to `params`: the traits that change."
-    preds = torch.as_tensor(w.f(*params, w.x)).expand_as(w.y)
-    now = mse(preds, w.y).item()
-    best = w.best if history and w.best['mse'] <= now else {'mse': now, 'params': params.tolist()}
-    return dict(mse=now, mae=mae(preds, w.y).item(), history=[*history, now], best=best)
+def _draw_surface(ax, data, path):
+    "The MSE over the first two parameters, the others as at the end of `path`, (k, n), with the path over it."
+    side = torch.linspace(*data['ends'], 50)
+    params = path[-1].repeat(50, 50, 1)
+    params[..., 0], params[..., 1] = torch.meshgrid(side, side, indexing='xy')
+    loss = (_preds(data, params) - torch.tensor(data['y'])).square().mean(-1)
+    ax.contourf(side, side, loss.log1p(), 15, cmap='cividis')
+    ax.plot(*path[:, :2].T, '-', color='white', lw=1.5)
+    ax.plot(*path[-1, :2], 'o', ms=9, mfc=COLOURS['vermillion'], mec='white', clip_on=False)
+    a, b, *_ = data['names']
+    ax.set(xlabel=a, ylabel=b, title='loss (MSE): dark is low', xlim=data['ends'], ylim=data['ends'])
 
 # %% ../../nbs/tools/widgets/fit.ipynb #5553494b
 class FitByHand(Portable):
-    "The picture that `fit_by_hand` gives: `params` (n,), `mse`, `mae`, `best`, `history`, `lr`, `moves`, `steps`."
+    "The picture that `fit_by_hand` gives: `params` (n,), `lr`, `mse`."
     _esm = javascript('loss_surface', 'fit')
-    data, best, history = traitlets.Dict(), traitlets.Dict(), traitlets.List()
-    params, lr = TensorTrait(), Rate(.05)
-    mse, mae = traitlets.Float(), traitlets.Float()
-    moves, steps = traitlets.Int(), traitlets.Int()
+    data, params, lr = traitlets.Dict(), TensorTrait(), Finite(.05, min=1e-9)
 
-    def __init__(self, f, # f(*params, x)
-                 data:dict, # what the page needs
-                 lr:float):
-        self.f, self.x, self.y = f, torch.tensor(data['x']), torch.tensor(data['y'])
-        start = torch.tensor(data['start'])
-        super().__init__(data=data, lr=lr, params=start, **_score(self, start, []))
+    @property
+    def mse(self) -> float:
+        "The score of the present parameters."
+        return mse(_preds(self.data, self.params), torch.tensor(self.data['y'])).item()
 
     def picture(self):
         "Points and curve, and beside them the loss surface."
-        fig, axes = figure(4.4, 3.4, cols=min(len(self.params), 2))
-        curve, *surface = [axes] if len(self.params) == 1 else axes
-        grid = {name: torch.tensor(v) for name, v in self.data['grid'].items()}
-        _draw_curve(curve, self.data, grid['offset'] + self.params @ grid['basis'], grid['x'])
-        for ax in surface:
-            _draw_surface(ax, self.data, self.params)
+        fig, (curve, surface) = figure(4.4, 3.4, cols=2)
+        grid = self.data['grid']
+        _draw_curve(curve, self.data, grid['x'], _preds(grid, self.params))
+        _draw_surface(surface, self.data, self.params[None])
         return fig
 
     def alt(self) -> str:
         "What the picture shows, in words."
         at = ', '.join(f'{n} = {v:.4g}' for n, v in zip(self.data['names'], self.params))
-        return (f'{len(self.x)} points and the curve of {_name(self.f)} with {at}. '
-                f'MSE {self.mse:.4g}, MAE {self.mae:.4g}. Beside it the loss surface.')
+        return (f'{len(self.data["x"])} points and the curve with {at}. MSE {self.mse:.4g}. '
+                'Beside it the loss surface.')
 
     @traitlets.validate('params')
     def _fits(self, proposal):
@@ -146,39 +119,29 @@ class FitByHand(Portable):
         raise traitlets.TraitError(f'params must be {len(names)} numbers ({", ".join(names)}), '
                                    f'got shape {tuple(value.shape)}.')
 
-    @traitlets.observe('params')
-    def _moved(self, _):
-        if self._quiet: return
-        with self.hold_sync():
-            self.moves += 1
-            for name, value in _score(self, self.params, self.history).items():
-                self.set_trait(name, value)
-
 # %% ../../nbs/tools/widgets/fit.ipynb #4ef2aca1
-def fit_by_hand(f, # f(*params, x), linear in its parameters, like quad(a, b, c, x)
+def fit_by_hand(f, # f(*params, x), linear in its 2 to 8 parameters, like quad(a, b, c, x)
                 x, # (n,) where the points are
                 y, # (n,) how high they are
                 start=1., # the first parameters: one number for all, or one each
-                lo:float=-5., # where the sliders begin
-                hi:float=5., # where the sliders end
                 lr:float=.05) -> FitByHand: # learning rate of the gradient buttons
     """An interactive picture to fit `f` to points: by hand, or by gradient steps on the MSE.
-    Read or set `.params`; bad input is a ValueError."""
-    return FitByHand(f, _linear_data(f, x, y, start, lo, hi), lr)
+    Read or set `.params`; bad input is a ValueError or a `TraitError`."""
+    data = _linear_data(f, x, y, start)
+    return FitByHand(data=data, params=data['start'], lr=lr)
 
 # %% ../../nbs/tools/widgets/fit.ipynb #69d35287
 class BuildRelus(Portable):
-    "The picture that `build_relus` gives: `params` (k, 2) with rows (w, corner), `bias`, `mse`, `lr`, `steps`."
+    "The picture that `build_relus` gives: `params` (k, 2) with rows (w, corner), `bias`, `lr`, `mse`."
     _esm = javascript('relus')
-    data, steps = traitlets.Dict(), traitlets.Int()
+    data, lr = traitlets.Dict(), Finite(.01, min=1e-9)
     params, bias = TensorTrait([[0., 0.]]), TensorTrait()
-    mse, lr = traitlets.Float(), Rate(.01)
 
-    def __init__(self, data:dict, # what the page needs
-                 lr:float):
-        self.x, self.y = torch.tensor(data['x']), torch.tensor(data['y'])
-        super().__init__(data=data, lr=lr, **data['start'])
-        self._moved(None)
+    @property
+    def mse(self) -> float:
+        "The score of the present parameters."
+        x, y = torch.tensor(self.data['x']), torch.tensor(self.data['y'])
+        return mse(sum_of_relus(self.params, self.bias, x), y).item()
 
     def picture(self):
         "Points, the sum, and each ReLU alone."
@@ -186,120 +149,81 @@ class BuildRelus(Portable):
         grid = torch.linspace(*self.data['xlim'], 201)
         for row in self.params:
             ax.plot(grid, sum_of_relus(row[None], self.bias, grid), '--', lw=1, color=COLOURS['green'])
-        _draw_curve(ax, self.data, sum_of_relus(self.params, self.bias, grid), grid)
+        _draw_curve(ax, self.data, grid, sum_of_relus(self.params, self.bias, grid))
         return fig
 
     def alt(self) -> str:
         "What the picture shows, in words."
         rows = '; '.join(f'corner at {k:.3g}, slope changes by {w:.3g}' for w, k in self.params.tolist())
-        return (f'{len(self.x)} points and a sum of {len(self.params)} ReLUs over bias {self.bias.item():.3g}: '
+        return (f'{len(self.data["x"])} points and a sum of {len(self.params)} ReLUs over bias {self.bias.item():.3g}: '
                 f'{rows}. MSE {self.mse:.4g}.')
 
     @traitlets.validate('params')
     def _fits(self, proposal):
         value, most = proposal['value'], self.data['most']
-        if value.ndim == 2 and value.shape[1] == 2 and 1 <= len(value) <= most:
-            return value
+        if value.shape[1:] == (2,) and 1 <= len(value) <= most: return value
         raise traitlets.TraitError(f'params must have 1 to {most} rows (w, corner), shape (n, 2): '
                                    f'got shape {tuple(value.shape)}.')
-
-    @traitlets.observe('params', 'bias')
-    def _moved(self, _):
-        if not self._quiet:
-            self.mse = mse(sum_of_relus(self.params, self.bias, self.x), self.y).item()
-
-# %% ../../nbs/tools/widgets/fit.ipynb #71f0110f
-def _nice(v):
-    "1, 2 or 5 times a power of ten, at most `v`."
-    ten = 10. ** math.floor(math.log10(v))
-    return max(m * ten for m in (1, 2, 5) if m * ten <= v * 1.0001)
-
-def _zigzag(x, y, n):
-    "A visible start: corners evenly spaced, slopes going up and flat in turns, from the height of the leftmost point."
-    slope = _nice((y.max() - y.min()).item() / (x.max() - x.min()).item() or 1.)
-    corners = torch.linspace(x.min(), x.max(), n + 1)[:-1] if n > 1 else x.mean()[None]
-    rows = [[slope * (-1)**i, round(corner, 4)] for i, corner in enumerate(corners.tolist())]
-    return dict(params=rows, bias=round(y[x.argmin()].item(), 4))
 
 # %% ../../nbs/tools/widgets/fit.ipynb #2795846c
 def build_relus(x, # (k,) where the points are
                 y, # (k,) how high they are
-                n:int=1, # how many ReLUs to start with, 1 to 20
-                lr:float=.01) -> BuildRelus: # learning rate of the gradient buttons
+                n:int=1) -> BuildRelus: # how many ReLUs to start with, 1 to 20
     """An interactive picture to build a curve from ReLUs: drag, add and remove corners, or descend.
-    Read or set `.params` and `.bias`; bad input is a ValueError."""
+    Read or set `.params` and `.bias`; bad input is a ValueError or a `TraitError`."""
     x, y = points(x, y)
-    if not x.max() > x.min():
-        raise ValueError('x must hold at least two different places.')
-    if not 1 <= n <= 20: raise ValueError(f'n must be 1 to 20 ReLUs, got {n}.')
     data = _over_points(x, y)
     wide, tall = (hi - lo for lo, hi in (data['xlim'], data['ylim']))
-    data.update(step=[_nice(tall / wide / 20), _nice(wide / 80)], start=_zigzag(x, y, n), most=20)
-    return BuildRelus(data, lr)
-
-# %% ../../nbs/tools/widgets/fit.ipynb #c44802f7
-def _walk(f, x, y, start, lr, steps):
-    "Parameters (k, n) and losses (k,) of plain gradient descent on the MSE, ended before numbers overflow."
-    def loss_of(params): return mse(torch.as_tensor(f(*params, x)).expand_as(y), y)
-    params, path, losses = torch.tensor(start), [], []
-    for _ in range(steps + 1):
-        here = params.detach().clone()
-        loss, = descend(loss_of, [params], lr, steps=1)
-        if not loss < 1e30: break
-        path.append(here)
-        losses.append(loss)
-    return torch.stack(path), losses
+    corners = torch.linspace(x.min(), x.max(), n + 2)[1:-1]
+    start = dict(params=[[tall / wide * (-1)**i, corner] for i, corner in enumerate(corners.tolist())],
+                 bias=y[x.argmin()].item())
+    data.update(step=[float(f'{v:.0e}') for v in (tall / wide / 20, wide / 100)], start=start, most=20)
+    return BuildRelus(data=data, **start)
 
 # %% ../../nbs/tools/widgets/fit.ipynb #639482f2
 class LrExplorer(Portable):
-    "The picture that `lr_explorer` gives: `lr`, `losses` after each step, `params` after the last."
+    "The picture that `lr_explorer` gives: `lr`, and the `walk` that it makes."
     _esm = javascript('loss_surface', 'learning_rate')
-    data, losses = traitlets.Dict(), traitlets.List()
-    params, lr = TensorTrait(), Rate(.01)
+    data, lr = traitlets.Dict(), Finite(.01, min=1e-9)
 
-    def __init__(self, f, # f(*params, x)
-                 data:dict, # what the page needs
-                 lr:float):
-        self.f, self.x, self.y = f, torch.tensor(data['x']), torch.tensor(data['y'])
-        super().__init__(data=data, lr=lr)
-        self._moved(None)
-
-    def _walk(self): return _walk(self.f, self.x, self.y, self.data['start'], self.lr, self.data['steps'])
+    @property
+    def walk(self) -> tuple:
+        "Parameters (k, n) and losses, k of them: at the start and after each step, ended before numbers overflow."
+        params, y, path, losses = torch.tensor(self.data['start']), torch.tensor(self.data['y']), [], []
+        def loss_of(params): return mse(_preds(self.data, params), y)
+        for _ in range(self.data['steps'] + 1):
+            here = params.detach().clone()
+            loss, = descend(loss_of, [params], self.lr, steps=1)
+            if not loss < 1e30: break
+            path.append(here)
+            losses.append(loss)
+        return torch.stack(path), losses
 
     def picture(self):
         "The path over the loss surface, and the loss after each step."
-        fig, axes = figure(4.4, 3.4, cols=2)
-        path, losses = self._walk()
-        _draw_surface(axes[0], self.data, path[-1], path)
-        axes[1].semilogy(losses, '.-', color=COLOURS['blue'])
-        axes[1].set(xlabel='steps', ylabel='MSE')
+        fig, (surface, steps) = figure(4.4, 3.4, cols=2)
+        path, losses = self.walk
+        _draw_surface(surface, self.data, path)
+        steps.semilogy(losses, '.-', color=COLOURS['blue'])
+        steps.set(xlabel='steps', ylabel='MSE')
         return fig
 
     def alt(self) -> str:
         "What the picture shows, in words."
+        _, losses = self.walk
         return (f'{self.data["steps"]} gradient steps with learning rate {self.lr:.3g} over the loss surface: '
-                f'the MSE goes from {self.losses[0]:.4g} to {self.losses[-1]:.4g}.')
-
-    @traitlets.observe('lr')
-    def _moved(self, _):
-        if self._quiet: return
-        path, losses = self._walk()
-        with self.hold_sync():
-            self.params, self.losses = path[-1], losses
+                f'the MSE goes from {losses[0]:.4g} to {losses[-1]:.4g}.')
 
 # %% ../../nbs/tools/widgets/fit.ipynb #7ccd9f5d
 def lr_explorer(f, # f(*params, x), linear in its 2 to 8 parameters, like quad(a, b, c, x)
                 x, # (n,) where the points are
                 y, # (n,) how high they are
-                start=1., # where the walk begins: one number for all, or one each
-                lr:float|None=None) -> LrExplorer: # the first learning rate; default: much too small
-    """An interactive picture of gradient descent with the learning rate on a slider:
+                start=1.) -> LrExplorer: # where the walk begins: one number for all, or one each
+    """An interactive picture of gradient descent with the learning rate on a slider, much too small at first:
     the path on the loss surface, the loss after each of forty steps. Bad input is a ValueError."""
-    data = _linear_data(f, x, y, start, -5., 5.)
-    if len(data['names']) < 2:
-        raise ValueError('lr_explorer draws a surface over two parameters: f has one.')
+    data = _linear_data(f, x, y, start)
     basis = torch.tensor(data['basis'])
     curvature = 2 * basis @ basis.T / basis.shape[1] # of the MSE
     limit = 2 / torch.linalg.eigvalsh(curvature).max().item()
     data.update(steps=40, rates=[limit / 500, limit * 1.5])
-    return LrExplorer(f, data, limit / 100 if lr is None else lr)
+    return LrExplorer(data=data, lr=limit / 100)

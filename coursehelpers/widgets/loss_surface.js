@@ -71,8 +71,12 @@ function slice({G, g, mse}, w, i, j) {
   return {at, big, small, angle: (angle * 180) / Math.PI, lowest: mse(low)}
 }
 
+// The step of the sliders, and of a hand on the surface.
+const stepping = ([lo, hi]) => (hi - lo) / 100
+
 function surface({data, maths, pick, settle}) {
-  const {names, lo, hi, step, floor, top} = data
+  const {names, ends, floor, top} = data
+  const step = stepping(ends)
   const pairs = []
   names.forEach((_, i) => names.forEach((_, j) => i < j && pairs.push([i, j])))
   const levels = HEAT.slice(0, -1).map((_, k) => floor + (top - floor) * 0.55 ** (HEAT.length - 1 - k))
@@ -93,13 +97,14 @@ function surface({data, maths, pick, settle}) {
     c = plot({
       width: 360,
       height: 270,
-      x: [lo[i], hi[i]],
-      y: [lo[j], hi[j]],
+      x: ends,
+      y: ends,
       xname: names[i],
       yname: names[j],
       right: 58
     })
-    const [px, py] = [(c.r - c.l) / (hi[i] - lo[i]), (c.t - c.b) / (hi[j] - lo[j])]
+    const wide = ends[1] - ends[0]
+    const [px, py] = [(c.r - c.l) / wide, (c.t - c.b) / wide]
     rings = levels.map((_, k) => draw('ellipse', {fill: HEAT[k], class: 'ch-ring'})).reverse()
     const map = draw('g', {transform: `matrix(${px} 0 0 ${py} ${c.sx(0)} ${c.sy(0)})`}, ...rings)
     trails = [draw('path', {class: 'ch-trail under'}), draw('path', {class: 'ch-trail'})]
@@ -130,9 +135,9 @@ function surface({data, maths, pick, settle}) {
         const r = c.svg.getBoundingClientRect()
         const k = 360 / r.width
         const w = last.w.slice()
-        const snap = (v, m) => +clamp(Math.round(v / step) * step, lo[m], hi[m]).toFixed(8)
-        w[i] = snap(c.sx.back((e.clientX - r.left) * k), i)
-        w[j] = snap(c.sy.back((e.clientY - r.top) * k), j)
+        const snap = v => +clamp(Math.round(v / step) * step, ...ends).toFixed(8)
+        w[i] = snap(c.sx.back((e.clientX - r.left) * k))
+        w[j] = snap(c.sy.back((e.clientY - r.top) * k))
         pick(w)
       }
       c.svg.classList.add('ch-pick')

@@ -149,7 +149,9 @@ function render({model, el}) {
   const sheet = wiring(data)
   const [whole, home] = sheet.stages
   const grid = Array.from({length: 61}, (_, i) => xlim[0] + ((xlim[1] - xlim[0]) * i) / 60)
-  let w, b, lr, at, phase, steps, history
+  let w, b, lr, at, history
+  let phase = 'start'
+  let steps = 0
   let seen = [0, 0]
   let timer = 0
 
@@ -250,10 +252,6 @@ function render({model, el}) {
     b = model.get('b')
     lr = model.get('lr')
     at = model.get('at')
-    phase = model.get('phase')
-    steps = model.get('steps')
-    history = [...model.get('history')]
-    seen = stages()
   }
   function begin() {
     w = start.w
@@ -267,14 +265,16 @@ function render({model, el}) {
   const stages = () => (phase === 'start' ? [0, 0] : phase === 'forward' ? [whole, 0] : [whole, home])
   const send = exchange(
     model,
-    ['w', 'b', 'lr', 'at', 'phase', 'history'],
+    ['w', 'b', 'lr', 'at'],
     () => {
       const {dpred, dz, dw, db} = now()
-      return {w, b, lr, at, phase, steps, history: [...history], grads: {dpred, dz, dw, db}}
+      return {w, b, lr, at, grads: {dpred, dz, dw, db}}
     },
     () => {
-      clearTimeout(timer)
+      const was = [w, b]
+      still()
       load()
+      if (w !== was[0] || b !== was[1]) history = [...history, all().loss].slice(-3000)
       redraw()
     }
   )
@@ -415,6 +415,7 @@ function render({model, el}) {
     set(c.svg, {'aria-label': `${x.length} examples and the ${shape}; example ${at + 1} is marked`})
   }
   load()
+  history = [all().loss]
   redraw()
   return () => {
     clearTimeout(timer)

@@ -13,7 +13,7 @@ import traitlets
 
 from ..celsius import neuron, sigmoid
 from ..plots import COLOURS, figure, plain_text
-from .portable import Finite, Portable, Rate, javascript, points, room
+from .portable import Finite, Portable, javascript, points, room
 
 # %% ../../nbs/tools/widgets/neuron.ipynb #f4fb0a14
 def passes(x:float, # the input of one example
@@ -35,68 +35,58 @@ def _slider(ends, name):
     lo, hi = map(float, ends)
     if not -math.inf < lo < hi < math.inf:
         raise ValueError(f'{name} must be two finite numbers, the lower one first: got {tuple(ends)}.')
-    return [lo, hi, 10.**math.floor(math.log10((hi - lo)/90))]
+    return [lo, hi, float(f'{(hi - lo)/200:.0e}')] # one digit is enough
 
 # %% ../../nbs/tools/widgets/neuron.ipynb #d8470c3d
 def _say(v): return f'{v:.4g}'.replace('-', '−')
 
-def _arrow(ax, start, end, told='', felt=''):
-    "A forward arrow with its number above it, and the backward number below."
+def _arrow(ax, start, end):
     style = dict(arrowstyle='->', color=COLOURS['blue'], lw=2, shrinkA=15, shrinkB=15)
     ax.annotate('', end, start, arrowprops=style)
-    x, y = (start[0] + end[0])/2, (start[1] + end[1])/2
-    ax.text(x, y + .12, told, ha='center', color=COLOURS['blue'], size=8)
-    ax.text(x, y - .24, felt, ha='center', color=COLOURS['vermillion'], size=8)
 
-def _mark(ax, x, y, text):
+def _box(ax, x, y, text):
     "A number, or what is done with it, in a box."
     box = dict(boxstyle='round', fc='white', ec='black')
     ax.text(x, y, text, ha='center', va='center', size=9, bbox=box, zorder=4) # over the arrows' ends
 
 # %% ../../nbs/tools/widgets/neuron.ipynb #neuron-chain
-def _chain(w):
-    "What stands on the line from x to the loss: its text, and the numbers on the arrow that leads there."
-    p = {name: _say(v) for name, v in w.values.items()}
-    chain = [(_say(w.example[0]), '', ''), ('×', '', ''), ('+', f'w·x = {p["wx"]}', f'← dwx = {p["dz"]}')]
-    if w.data['squash']: chain.append(('σ', f'z = {p["z"]}', f'← dz = {p["dz"]}'))
-    return [*chain, ('(pred − y)²', f'pred = {p["pred"]}', f'← dpred = {p["dpred"]}'), (p['loss'], '', '')]
-
 def _draw_neuron(w):
     "Both passes over the chosen example, from left to right and back."
-    fig, ax = figure(7.6, 2)
-    chain = _chain(w)
-    places = [0, 1, 2.2, 3.4, 5, 6.5] if len(chain) > 5 else [0, 1, 2.2, 3.8, 5.3]
-    for here, before, (text, told, felt) in zip(places, [None, *places], chain):
-        if here: _arrow(ax, (before, 0), (here, 0), told, felt)
-        _mark(ax, here, 0, text)
-    for here, name, value in ((1, 'w', w.w), (2.2, 'b', w.b), (places[-2], 'y', w.example[1])):
-        _arrow(ax, (here, .75), (here, 0))
-        _mark(ax, here, .8, f'{name} = {_say(value)}')
-    for here, name in ((1, 'dw'), (2.2, 'db')):
-        ax.text(here + .07, .36, f'↑ {name} = {_say(w.values[name])}', color=COLOURS['vermillion'], size=8)
-    for here, name in ((0, w.data['xname']), (places[-1], 'loss')):
-        ax.text(here, -.45, plain_text(name), ha='center', size=8)
-    ax.set(xlim=(-.4, places[-1] + .5), ylim=(-.55, 1.05))
+    p = {name: _say(v) for name, v in w.values.items()}
+    (x, y), xname = w.example, plain_text(w.data['xname'])
+    boxes = [f'{xname}\n{_say(x)}', '×', '+', '(pred − y)²', f'loss\n{p["loss"]}']
+    passed = [('', ''), (f'w·x = {p["wx"]}', f'← dwx = {p["dz"]}'),
+              (f'pred = {p["pred"]}', f'← dpred = {p["dpred"]}'), ('', '')]
+    if w.data['squash']:
+        boxes.insert(3, 'σ')
+        passed.insert(2, (f'z = {p["z"]}', f'← dz = {p["dz"]}'))
+    fig, ax = figure(1.7*len(boxes), 2)
+    for i, text in enumerate(boxes):
+        _box(ax, i, 0, text)
+    for i, (told, felt) in enumerate(passed):
+        _arrow(ax, (i, 0), (i + 1, 0))
+        ax.text(i + .45, .1, told, ha='center', color=COLOURS['blue'], size=8)
+        ax.text(i + .45, -.22, felt, ha='center', color=COLOURS['vermillion'], size=8)
+    for i, text, felt in ((1, f'w = {_say(w.w)}', f'↑ dw = {p["dw"]}'), (2, f'b = {_say(w.b)}', f'↑ db = {p["db"]}'),
+                          (len(boxes) - 2, f'y = {_say(y)}', '')):
+        _arrow(ax, (i, .75), (i, 0))
+        _box(ax, i, .8, text)
+        ax.text(i + .07, .36, felt, color=COLOURS['vermillion'], size=8)
+    ax.set(xlim=(-.4, len(boxes) - .6), ylim=(-.4, 1.05))
     ax.axis('off')
     return fig
 
 # %% ../../nbs/tools/widgets/neuron.ipynb #ed1e572b
 class Neuron(Portable):
-    """The picture that `one_neuron` gives. Read or set `w`, `b`, `lr`, `at` (which example) and `phase`
-    (start, forward, backward); read `grads` (dpred, dz, dw, db of this example), `values` (all numbers of both passes),
-    `history` (the mean loss) and `steps`."""
+    """The picture that `one_neuron` gives. Read or set `w`, `b`, `lr` and `at` (which example);
+    read `grads` (dpred, dz, dw, db of this example) and `values` (all numbers of both passes)."""
     _esm = javascript('neuron')
-    data, grads, history = traitlets.Dict(), traitlets.Dict(), traitlets.List()
-    w, b, lr = Finite(), Finite(), Rate(.1)
-    at, steps = traitlets.Int(), traitlets.Int()
-    phase = traitlets.Enum(['start', 'forward', 'backward'], 'start')
+    data, grads = traitlets.Dict(), traitlets.Dict()
+    w, b, lr, at = Finite(), Finite(), Finite(.1, min=1e-9), traitlets.Int()
 
-    def __init__(self, data:dict, # what the page needs
-                 lr:float):
-        super().__init__(data=data, lr=lr, **data['start'])
-        self._book([])
-
-    def _passes(self, i): return passes(self.data['x'][i], self.data['y'][i], self.w, self.b, self.data['squash'])
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self._moved(None)
 
     @property
     def example(self) -> tuple:
@@ -106,13 +96,7 @@ class Neuron(Portable):
     @property
     def values(self) -> dict:
         "All numbers of both passes over the chosen example, by name."
-        return self._passes(self.at)
-
-    @property
-    def loss(self) -> float:
-        "The mean loss over all examples."
-        n = len(self.data['x'])
-        return sum(self._passes(i)['loss'] for i in range(n)) / n
+        return passes(*self.example, self.w, self.b, self.data['squash'])
 
     def picture(self):
         "Both passes over the chosen example."
@@ -127,25 +111,16 @@ class Neuron(Portable):
                 f'{x} times w = {w}, plus b = {b}, is {p["z"]}{squash}. The target is {y}, the loss {p["loss"]}. '
                 f'Backward: dpred = {p["dpred"]}, dw = {p["dw"]}, db = {p["db"]}.')
 
-    def _book(self, history):
-        "Write down gradients and mean loss."
-        values = self.values
-        with self.hold_sync():
-            self.grads = {name: values[name] for name in ('dpred', 'dz', 'dw', 'db')}
-            self.history = [*history, self.loss]
-
     @traitlets.validate('at')
     def _there(self, proposal):
         if 0 <= proposal['value'] < len(self.data['x']): return proposal['value']
         raise ValueError(f'at must be an example from 0 to {len(self.data["x"]) - 1}, got {proposal["value"]}.')
 
-    @traitlets.observe('w', 'b')
+    @traitlets.observe('w', 'b', 'at')
     def _moved(self, _):
-        if not self._quiet: self._book(self.history)
-
-    @traitlets.observe('at')
-    def _chose(self, _):
-        if not self._quiet: self._book(self.history[:-1]) # another example is no move
+        if self._quiet: return # the page has sent its own
+        values = self.values
+        self.grads = {name: values[name] for name in ('dpred', 'dz', 'dw', 'db')}
 
 # %% ../../nbs/tools/widgets/neuron.ipynb #0187bfbc
 def one_neuron(x, # (n,) inputs
@@ -160,16 +135,14 @@ def one_neuron(x, # (n,) inputs
                w_range=(-5, 5), # ends of the slider of w
                b_range=None) -> Neuron: # ends of the slider of b; default: as wide as y
     """An interactive picture of one neuron: forward, backward and step on one example, or ten steps on all.
-    Bad input is a ValueError."""
-    x, y = points(x, y, most=200)
+    Bad input is a ValueError or a `TraitError`."""
+    x, y = points(x, y)
     if squash and not (y.min() >= 0 and y.max() <= 1):
         raise ValueError('with squash=True every prediction lies between 0 and 1, and so must y: '
                          f'got {y.min():.4g} to {y.max():.4g}.')
-    if at not in range(len(x)):
-        raise ValueError(f'at must be an example from 0 to {len(x) - 1}, got {at}.')
     far = max(5., y.abs().max().item())
     ranges = [_slider(w_range, 'w_range'), _slider(b_range or (-far, far), 'b_range')]
-    data = dict(x=x.tolist(), y=y.tolist(), squash=bool(squash), xname=xname, yname=yname,
-                start=dict(w=float(w), b=float(b), at=at), ranges=ranges,
+    start = dict(w=float(w), b=float(b), at=at)
+    data = dict(x=x.tolist(), y=y.tolist(), squash=squash, xname=xname, yname=yname, start=start, ranges=ranges,
                 xlim=room(x, .06), ylim=room(y, .25 if squash else .12))
-    return Neuron(data, lr)
+    return Neuron(data=data, lr=lr, **start)

@@ -104,6 +104,29 @@ function animate(step, frame, done, most = 3000) {
   }
 }
 
+// The button `descend`: repeats step() until it is pressed again, the loss stands still, or step() gives false.
+function descent({loss, step, frame, done, most}) {
+  let stop = null
+  let ok = true
+  const node = button('descend', () => (stop ? stop() : run()))
+  function once() {
+    const was = loss()
+    ok = step()
+    return ok && Math.abs(was - loss()) > 1e-8 * was
+  }
+  function over() {
+    stop = null
+    write(node, 'descend')
+    frame()
+    done(ok)
+  }
+  function run() {
+    write(node, 'stop')
+    stop = animate(once, frame, over, most)
+  }
+  return {node, halt: () => stop && stop()}
+}
+
 // A model for a page without a kernel: the part of anywidget's model that the pictures use.
 function tiny(state) {
   const heard = {}

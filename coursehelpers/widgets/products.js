@@ -38,18 +38,13 @@ function sofar(a, b, at) {
 function tell(a, b, at) {
   const [n, k] = size(a)
   const [k2, m] = size(b)
-  if (!fits(a, b)) {
-    const more = Math.abs(k - k2)
-    const who = k > k2 ? 'the row' : 'the column'
-    const left = `${counted(more, 'number')} of ${who} ${more === 1 ? 'is' : 'are'} left over`
+  if (!fits(a, b))
     return (
-      `(${n}, ${k}) @ (${k2}, ${m}) does not fit: a row of a has ${counted(k, 'number')}, a column of b has ${k2}, ` +
-      `so ${left}. The two in the middle, ${k} and ${k2}, must be equal.`
+      `(${n}, ${k}) @ (${k2}, ${m}) does not fit. The two in the middle must be equal: ` +
+      `a row of a has ${k}, a column of b ${k2}.`
     )
-  }
   const p = where(a, b, at)
-  if (!p)
-    return `(${n}, ${k}) @ (${k}, ${m}) gives (${n}, ${m}): ${counted(steps(a, b), 'multiplication')}, none done yet.`
+  if (!p) return `(${n}, ${k}) @ (${k}, ${m}) gives (${n}, ${m}): 0 of ${steps(a, b)} multiplications done.`
   const parts = Array.from({length: p.k + 1}, (_, q) => `${brief(a[p.i][q])}·${factor(b[q][p.j])}`)
   const sum = brief(meet(a, b, p.i, p.j, p.k + 1))
   const start = `Row ${p.i} meets column ${p.j}: ${parts.join(' + ')}`
@@ -58,7 +53,7 @@ function tell(a, b, at) {
 }
 
 function render({model, el}) {
-  let a, b, at, whole
+  let a, b, at
   let chosen = null
   let picked = false
   let timer = 0
@@ -102,22 +97,6 @@ function render({model, el}) {
         e.preventDefault()
         play()
       }
-    }
-  })
-  const speed = make(
-    'select',
-    {'aria-label': 'speed', 'data-lm-suppress-shortcuts': 'true'},
-    ...[
-      ['slow', 1200],
-      ['medium', 450],
-      ['fast', 90]
-    ].map(([name, ms]) => make('option', {value: ms, selected: name === 'medium' ? '' : null}, name))
-  )
-  const cells = make('input', {
-    type: 'checkbox',
-    change: () => {
-      whole = cells.checked
-      go(at)
     }
   })
   const shape = (name, get, put) =>
@@ -198,15 +177,7 @@ function render({model, el}) {
     }
   })
   const bars = [
-    make(
-      'div',
-      {class: 'ch-bar'},
-      back,
-      ahead,
-      run,
-      make('label', {}, 'speed ', speed),
-      make('label', {}, cells, ' whole cells')
-    ),
+    make('div', {class: 'ch-bar'}, back, ahead, run),
     make(
       'div',
       {class: 'ch-bar cm-size'},
@@ -238,12 +209,11 @@ function render({model, el}) {
     a = model.get('a').map(r => [...r])
     b = model.get('b').map(r => [...r])
     at = model.get('at')
-    whole = model.get('whole')
   }
   const send = exchange(
     model,
-    ['a', 'b', 'at', 'whole'],
-    () => ({a: a.map(r => [...r]), b: b.map(r => [...r]), at, whole}),
+    ['a', 'b', 'at'],
+    () => ({a: a.map(r => [...r]), b: b.map(r => [...r]), at}),
     () => {
       halt()
       load()
@@ -261,16 +231,15 @@ function render({model, el}) {
   }
   function go(to, playing) {
     if (!playing) halt()
-    const most = steps(a, b)
     if (picked) {
       picked = false
       mark()
     }
-    at = clamp(whole ? Math.ceil(to / b.length) * b.length : to, 0, most)
+    at = clamp(to, 0, steps(a, b))
     redraw(false)
     send()
   }
-  function step(way, cell = whole) {
+  function step(way, cell) {
     const K = b.length
     go(cell ? (way > 0 ? Math.floor(at / K) + 1 : Math.ceil(at / K) - 1) * K : at + way)
   }
@@ -282,8 +251,8 @@ function render({model, el}) {
     write(run, 'stop')
     voice.setAttribute('aria-live', 'off')
     const next = () => {
-      go(whole ? (Math.floor(at / b.length) + 1) * b.length : at + 1, true)
-      at < steps(a, b) ? (timer = setTimeout(next, +speed.value)) : halt()
+      go(at + 1, true)
+      at < steps(a, b) ? (timer = setTimeout(next, 450)) : halt()
     }
     timer = setTimeout(next, 60)
   }
@@ -414,12 +383,11 @@ function render({model, el}) {
     spots.forEach((s, q) => (at3[q] ? place(s, at3[q][0] + 1.5, at3[q][1] + 1.5, W - 3, H - 3) : place(s, 0, 0, 0, 0)))
     const most = steps(a, b)
     const words = tell(a, b, at)
-    set(slider, {max: most, step: whole ? k2 : 1})
+    set(slider, {max: most})
     slider.value = at
     slider.disabled = run.disabled = !ok
     back.disabled = !at
     ahead.disabled = at === most
-    cells.checked = whole
     slider.setAttribute('aria-valuetext', `${at} of ${most}`)
     say(words, !ok)
     set(svg, {'aria-label': `a, ${n} by ${k}, on the left; b, ${k2} by ${m}, above. ${words}`})

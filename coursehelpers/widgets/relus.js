@@ -46,9 +46,9 @@ function render({model, el}) {
   const maths = relus(x, y)
   const wide = xlim[1] - xlim[0]
   const ends = [xlim[0], xlim[1]]
-  let params, bias, lr, steps
+  let params, bias, lr
+  let steps = 0
   let chosen = 0
-  let running = null
 
   const c = plot({width: 720, height: 320, x: xlim, y: ylim, xname: 'x', yname: 'y'})
   const faint = draw('path', {class: 'ch-faint'})
@@ -130,7 +130,17 @@ function render({model, el}) {
     redraw()
     done(ok)
   })
-  const go = button('descend', () => (running ? halt() : run()))
+  const go = descent({
+    loss: () => maths.mse(params, bias),
+    step: () => descend(),
+    frame: () => {
+      redraw()
+      send()
+    },
+    done: ok => done(ok),
+    most: 6000
+  })
+  const halt = go.halt
   const reset = button('reset', () => {
     halt()
     begin()
@@ -161,7 +171,7 @@ function render({model, el}) {
         make('label', {}, 'bias ', bbox.input)
       )
     ),
-    make('div', {class: 'ch-bar'}, add, less, one, go, make('label', {}, 'lr ', rate.input), reset),
+    make('div', {class: 'ch-bar'}, add, less, one, go.node, make('label', {}, 'lr ', rate.input), reset),
     make(
       'div',
       {class: 'ch-key'},
@@ -180,7 +190,6 @@ function render({model, el}) {
     params = copy(model.get('params'))
     bias = model.get('bias')
     lr = model.get('lr')
-    steps = model.get('steps')
   }
   const send = exchange(
     model,
@@ -188,9 +197,7 @@ function render({model, el}) {
     () => ({
       params: params.map(r => r.map(Math.fround)),
       bias: Math.fround(bias),
-      mse: maths.mse(params, bias),
-      lr,
-      steps
+      lr
     }),
     () => {
       halt()
@@ -220,31 +227,6 @@ function render({model, el}) {
   function done(ok) {
     send()
     ok ? tell() : say('The loss exploded: lower the learning rate, then reset.', true)
-  }
-  function run() {
-    let ok = true
-    write(go, 'stop')
-    running = animate(
-      () => {
-        const was = maths.mse(params, bias)
-        ok = descend()
-        return ok && Math.abs(was - maths.mse(params, bias)) > 1e-8 * was
-      },
-      () => {
-        redraw()
-        send()
-      },
-      () => {
-        running = null
-        write(go, 'descend')
-        redraw()
-        done(ok)
-      },
-      6000
-    )
-  }
-  function halt() {
-    if (running) running()
   }
 
   // Handles: one for each corner, reached with Tab, and a square at the right end.
