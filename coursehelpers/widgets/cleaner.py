@@ -90,19 +90,19 @@ def _decided(pictures):
 def cleaned(pictures:Pictures) -> Pictures: # any
     """The same `Pictures` with your corrections: new labels, and what is set aside in neither split.
     Says how many, and names each in `report`. A table that cannot be read is a `DataError`."""
-    y, aside, report = pictures.y.clone(), [], []
+    y, aside, report, table = pictures.y.clone(), [], [], _table(pictures).name
     used = {*pictures.train.tolist(), *pictures.valid.tolist()}
     for row, label in _decided(pictures).items():
         name, was = str(pictures.files[row]) if pictures.files else f'picture {row}', pictures.vocab[y[row]]
         if label and label != was:
             y[row] = pictures.vocab.index(label)
-            report.append(Problem(name, f'relabelled: {was} is now {label} (cleaning.csv)', None))
+            report.append(Problem(name, f'relabelled: {was} is now {label} ({table})', None))
         elif not label and row in used:
             aside.append(row)
-            report.append(Problem(name, 'set aside by you (cleaning.csv)', False))
+            report.append(Problem(name, f'set aside by you ({table})', False))
     if report:
         relabelled = len(report) - len(aside)
-        print(f'{pictures.name}: {relabelled} relabelled and {len(aside)} set aside, as cleaning.csv says')
+        print(f'{pictures.name}: {relabelled} relabelled and {len(aside)} set aside, as {table} says')
     out = torch.tensor(aside, dtype=torch.long)
     train, valid = (rows[~torch.isin(rows, out)] for rows in (pictures.train, pictures.valid))
     return replace(pictures, y=y, train=train, valid=valid, report=[*pictures.report, *report])
