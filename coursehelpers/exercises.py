@@ -58,9 +58,13 @@ def _unknown(name):
     near = did_you_mean(name, {**exercises(), **_checkers}, otherwise='`progress()` lists them all.')
     return UnknownExercise(f'There is no exercise {name!r}. {near}')
 
+def _name(fn):
+    "The exercise's name for a function, a class or a name."
+    return fn if isinstance(fn, str) else getattr(fn, '__name__', repr(fn))
+
 def _find(fn):
     "The `Exercise` that is called like a function, or has this name."
-    name = fn if isinstance(fn, str) else fn.__name__
+    name = _name(fn)
     if name not in _checkers:
         known = exercises()
         if name not in known: raise _unknown(name)
@@ -162,7 +166,7 @@ def hint(fn) -> Note: # the exercise: its name, or your function
 # %% ../nbs/tools/exercises.ipynb #17c0b6db
 def solution(fn) -> Note: # the exercise: its name, or your function
     "One way to solve an exercise, as highlighted code. A name that none has is `UnknownExercise`."
-    name, known = fn if isinstance(fn, str) else fn.__name__, exercises()
+    name, known = _name(fn), exercises()
     if name not in known: raise _unknown(name)
     return Note(f'```python\n{known[name]["solution"]}\n```')
 

@@ -214,6 +214,9 @@ def test_names():
         check('square')
     with pytest.raises(UnknownExercise, match='progress'):
         hint('qqqqqq')
+    for nameless in (lambda x: x, functools.partial(pow, 2)):
+        with pytest.raises(UnknownExercise, match='lambda|partial'):
+            check(nameless)
 
 
 # --- usual faults
