@@ -8,19 +8,16 @@ __all__ = ['UnknownExercise', 'Exercise', 'checkers', 'exercise', 'exercises', '
 
 # %% ../nbs/tools/exercises.ipynb #5633e6a1
 import contextlib
-import html
 import importlib
 import itertools
 import json
 import os
-import pkgutil
-import time
 from dataclasses import dataclass
 from types import FunctionType
 
-from .base.files import DataError, locked, shipped, whole
+from .base.files import locked, shipped, whole
 from .base.names import did_you_mean
-from .checks.judging import STATES, CheckFault, Outcome, judge, shorten
+from .checks.judging import STATES, CheckFault, Outcome, judge, shorten  # noqa: F401
 from .checks.judging import NotYet, agree, agree_on, call, describe, is_stub, slips, wrong_if  # noqa: F401
 from .settings import settings
 
@@ -44,62 +41,35 @@ def checkers() -> dict:
 # %% ../nbs/tools/exercises.ipynb #c2efbca6
 def exercise(name:str, # unique in the course: the name of the learner's function or class
              hints=()): # from a nudge to nearly there
-    "Register the decorated checker for exercise `name`. Two modules with a checker for one name is a `ValueError`."
+    "Register the decorated checker for exercise `name`."
     def keep(checker):
-        known = _checkers.get(name)
-        both = {checker.__module__, known.checker.__module__ if known else '__main__'}
-        if len(both - {'__main__'}) > 1:
-            raise ValueError(f'exercise {name!r} has two checkers, in {" and ".join(sorted(both))}: rename one.')
         _checkers[name] = Exercise(name, checker, tuple(hints))
         return checker
     return keep
 
 # %% ../nbs/tools/exercises.ipynb #e3b4b13b
 def exercises() -> dict:
-    "Every exercise of the course: {name: {lesson, notebook, stub, solution}}; {} while the list is not made."
-    path = shipped('exercises.json')
-    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-
-# %% ../nbs/tools/exercises.ipynb #870c5821
-def _load(lesson):
-    "Import the checkers of a lesson; of every lesson if it is ''."
-    for module in pkgutil.iter_modules([str(shipped('checks'))]):
-        if not module.name.startswith(f'lesson_{lesson}'): continue
-        try:
-            importlib.import_module(f'coursehelpers.checks.{module.name}')
-        except ModuleNotFoundError as e:
-            raise CheckFault(f'{module.name} cannot be checked without {e.name}: pip install {e.name}') from e
-
-# %% ../nbs/tools/exercises.ipynb #c6c83a03
-def _name(fn, name=None):
-    "The exercise's name for a function, a class, or a name."
-    name = fn if isinstance(fn, str) else name or getattr(fn, '__name__', '<lambda>')
-    if name == '<lambda>':
-        raise TypeError("It has no name: say which exercise it answers, check(fn, name='...').")
-    return name
+    "Every exercise of the course: {name: {lesson, notebook, stub, solution}}."
+    return json.loads(shipped('exercises.json').read_text(encoding='utf-8'))
 
 # %% ../nbs/tools/exercises.ipynb #d49409c4
-def _find(name):
-    "The `Exercise` called `name`. An unknown name is `UnknownExercise`, with the nearest ones."
-    lesson = exercises().get(name, {}).get('lesson', '')
-    if name not in _checkers: _load(lesson)
-    if name in _checkers: return _checkers[name]
-    if lesson:
-        raise CheckFault(f'{name!r} of lesson {lesson} has no checker. That is a fault of the course, not yours.')
-    raise _unknown(name)
-
 def _unknown(name):
     "The `UnknownExercise` for a name that no exercise has."
     near = did_you_mean(name, {**exercises(), **_checkers}, otherwise='`progress()` lists them all.')
     return UnknownExercise(f'There is no exercise {name!r}. {near}')
 
-# %% ../nbs/tools/exercises.ipynb #92851ca4
-def _first_lines(text, most=10):
-    "The first lines of what was printed, and how many were left out."
-    lines = text.splitlines()
-    if len(lines) > most:
-        lines[most:] = [f'… and {len(lines) - most} more lines printed']
-    return '\n'.join(lines)
+def _name(fn):
+    "The exercise's name for a function, a class or a name."
+    return fn if isinstance(fn, str) else getattr(fn, '__name__', repr(fn))
+
+def _find(fn):
+    "The `Exercise` that is called like a function, or has this name."
+    name = _name(fn)
+    if name not in _checkers:
+        known = exercises()
+        if name not in known: raise _unknown(name)
+        importlib.import_module(f'coursehelpers.checks.lesson_{known[name]["lesson"]}')
+    return _checkers[name]
 
 # %% ../nbs/tools/exercises.ipynb #7ad9d80e
 def check(fn, # your function or class
@@ -108,47 +78,33 @@ def check(fn, # your function or class
     A name in place of the function is a `TypeError`."""
     if isinstance(fn, str):
         raise TypeError(f'check takes the function itself, without quotes: check({fn})')
-    ex = _find(_name(fn, name))
+    ex = _find(name or fn)
     outcome, printed = judge(fn, ex.name, ex.checker, int.from_bytes(os.urandom(4), 'little'))
-    if printed: print(_first_lines(printed))
+    if printed: print(shorten(printed, 300))
     try:
         _remember(outcome)
-    except (OSError, DataError) as e:
-        print(f'Your progress could not be written ({e}). The outcome below stands all the same.')
+    except Exception as e: # whatever is wrong with the file, the outcome stands
+        print(_cannot('written', e))
     return outcome
 
 # %% ../nbs/tools/exercises.ipynb #42b42f52
 def _read(path):
-    """What the progress file holds: {name: {lesson, status, attempts}}. Something else is a `ValueError`;
-    what cannot be read, or is a folder or a device, an `OSError`."""
+    "What the progress file holds: {name: {lesson, status, attempts}}."
     if not path.exists(): return {}
-    if not path.is_file(): raise OSError(f'{path} is no ordinary file')
-    try:
-        done = json.loads(path.read_text(encoding='utf-8'))['exercises']
-        for entry in done.values():
-            known = entry['status'] in STATES and isinstance(entry['lesson'], str)
-            if not known or entry['attempts'] < 0:
-                raise ValueError(f'{entry} says nothing about an exercise')
-        return done
-    except (TypeError, KeyError, AttributeError) as e:
-        raise ValueError(f'it is no progress file: {e!r}') from None
+    if not path.is_file(): raise OSError('it is no ordinary file')
+    return json.loads(path.read_text(encoding='utf-8'))['exercises']
+
+def _cannot(done, error):
+    "The sentence for a progress file that cannot be read or written."
+    path = settings().run.progress
+    return f'Your progress could not be {done} ({error!r}). If {path} is no progress file, rename it.' 
 
 # %% ../nbs/tools/exercises.ipynb #94d54115
-def _set_aside(path):
-    "Give a file that is no progress file another name."
-    aside = path.with_name(f'{path.name}.unreadable-{time.strftime("%Y%m%d-%H%M%S")}-{os.getpid()}')
-    os.replace(path, aside)
-    print(f'Your progress file could not be read. It is kept as {aside.name}, beside a new one.')
-
 def _remember(outcome):
     "Add an outcome to the progress file. What was correct once stays correct."
     path, name = settings().run.progress, outcome.name
     with locked(path):
-        try:
-            done = _read(path)
-        except ValueError:
-            _set_aside(path)
-            done = {}
+        done = _read(path)
         entry = done.get(name, dict(status='not attempted', attempts=0))
         if outcome.status != 'not attempted':
             entry['attempts'] += 1
@@ -161,7 +117,7 @@ def _remember(outcome):
 # %% ../nbs/tools/exercises.ipynb #93d91b1e
 @dataclass
 class ExerciseProgress:
-    "Every exercise with its state, a table per lesson."
+    "Every exercise with its state, lesson by lesson."
     rows: list # (lesson, name, status, attempts)
 
     def counts(self) -> dict:
@@ -169,41 +125,27 @@ class ExerciseProgress:
         states = [status for _, _, status, _ in self.rows]
         return {s: states.count(s) for s in STATES}
 
-    def _total(self): return ', '.join(f'{STATES[s][0]} {n} {s}' for s, n in self.counts().items())
-
     def __repr__(self):
-        lines = [] if self.rows else ['No exercises are known yet.']
+        lines = []
         for lesson, rows in itertools.groupby(self.rows, key=lambda row: row[0]):
             lines.append(f'lesson {lesson}')
             for _, name, status, tries in rows:
                 often = f' ({tries} tries)' if tries > 1 else ''
                 lines.append(f'  {STATES[status][0]} {status:13} {name}{often}')
-        return '\n'.join([*lines, self._total()])
-
-    def _repr_html_(self):
-        rows = [f'<table><caption>{self._total()}</caption>', _row('th', 'lesson', 'exercise', 'state', 'tries')]
-        for lesson, name, status, tries in self.rows:
-            rows.append(_row('td', lesson, name, f'{STATES[status][0]} {status}', tries))
-        return ''.join([*rows, '</table>'])
-
-def _row(tag, *cells):
-    "A row of an HTML table."
-    return '<tr>' + ''.join(f'<{tag} style="text-align:left">{html.escape(str(c))}</{tag}>' for c in cells) + '</tr>'
+        total = ', '.join(f'{STATES[s][0]} {n} {s}' for s, n in self.counts().items())
+        return '\n'.join([*lines, total])
 
 # %% ../nbs/tools/exercises.ipynb #0d30f22b
 def progress() -> ExerciseProgress:
     "Your progress in every exercise of the course, by lesson. A file that cannot be read is said, and left alone."
-    path = settings().run.progress
+    rows = {name: (e['lesson'], name, 'not attempted', 0) for name, e in exercises().items()}
     try:
-        done = _read(path)
-    except (OSError, ValueError) as e:
-        print(f'Your progress could not be read ({e}).')
-        done = {}
-    rows = {name: dict(lesson=e['lesson'], status='not attempted', attempts=0) for name, e in exercises().items()}
-    for name, entry in done.items():
-        rows[name] = rows.get(name, {}) | entry
-    table = [(e['lesson'], name, e['status'], e['attempts']) for name, e in rows.items()]
-    return ExerciseProgress(sorted(table, key=lambda row: row[0]))
+        for name, e in _read(settings().run.progress).items():
+            status = e['status'] if e['status'] in STATES else 'not attempted'
+            rows[name] = (str(e['lesson']), name, status, e['attempts'])
+    except Exception as e:
+        print(_cannot('read', e))
+    return ExerciseProgress(sorted(rows.values(), key=lambda row: row[0]))
 
 # %% ../nbs/tools/exercises.ipynb #3d9e9310
 _hinted = {}
@@ -215,9 +157,7 @@ class Note(str):
 
 def hint(fn) -> Note: # the exercise: its name, or your function
     "The next hint for an exercise: first a nudge, in the end nearly there."
-    ex = _find(_name(fn))
-    if not ex.hints:
-        return Note(f'`{ex.name}` has no hints: its docstring says it all.')
+    ex = _find(fn)
     n = _hinted[ex.name] = _hinted.get(ex.name, 0) + 1
     if n <= len(ex.hints):
         return Note(f'Hint {n} of {len(ex.hints)}: {ex.hints[n - 1]}')
@@ -227,9 +167,8 @@ def hint(fn) -> Note: # the exercise: its name, or your function
 def solution(fn) -> Note: # the exercise: its name, or your function
     "One way to solve an exercise, as highlighted code. A name that none has is `UnknownExercise`."
     name, known = _name(fn), exercises()
-    if name in known: return Note(f'```python\n{known[name]["solution"]}\n```')
-    if known: raise _unknown(name)
-    raise UnknownExercise('The package has no exercises.json: `coursehelpers clean` writes it in a clone.')
+    if name not in known: raise _unknown(name)
+    return Note(f'```python\n{known[name]["solution"]}\n```')
 
 # %% ../nbs/tools/exercises.ipynb #618103ec
 @contextlib.contextmanager
@@ -260,7 +199,6 @@ def prove(name:str, # the exercise
     "Assert that a checker accepts each right answer, and has the right words for each wrong one. Writes no progress."
     checker = _find(name).checker
     assert len(right) >= 1 and len(wrong) >= 2, f'{name}: prove needs one right and two wrong answers at least'
-    assert judge(_stub(name), name, checker, 0)[0].status == 'not attempted', f'{name}: its stub is not seen as a stub'
     for seed in range(seeds):
         for fn in right:
             found = judge(fn, name, checker, seed)[0]
@@ -270,13 +208,3 @@ def prove(name:str, # the exercise
             assert found.status in ('not yet', 'raised'), f'{name}: {words!r} was judged {found.status}'
             assert words.lower() in found.message.lower(), f'{name}: {words!r} is not in {found.message!r}'
     _proved[name] = (len(right), len(wrong))
-
-# %% ../nbs/tools/exercises.ipynb #d8f6673d
-def _blank(): ...
-
-def _stub(name):
-    "The stub of an exercise, made by running its source; a plain one if that source needs its lesson's imports."
-    space = {}
-    with contextlib.suppress(Exception):
-        exec(exercises()[name]['stub'], space)
-    return space.get(name, _blank)

@@ -10,21 +10,14 @@ import html
 import json
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from .base.files import shipped
 from .base.names import did_you_mean
 
 # %% ../nbs/tools/glossary.ipynb #74fb1abd
-@lru_cache
-def _entries():
-    "The lines of glossary.json, in the order of the alphabet."
-    entries = json.loads(shipped('glossary.json').read_text(encoding='utf-8'))
-    return sorted(entries, key=lambda entry: entry['term'].lower())
-
 def glossary() -> list: # of dict(term, also, means, shown, lesson)
     "All the words of the course, in the order of the alphabet."
-    return [dict(entry, also=list(entry['also'])) for entry in _entries()]
+    return json.loads(shipped('glossary.json').read_text(encoding='utf-8'))
 
 # %% ../nbs/tools/glossary.ipynb #e65a594d
 class UnknownTerm(LookupError):
@@ -34,21 +27,14 @@ def _key(name):
     "A word without capitals, hyphens and the plural's s."
     return ' '.join(re.sub('(?<=[a-z]{2})(?<!s)s$', '', part) for part in re.split(r'[\s_-]+', name.strip().lower()))
 
-@lru_cache
-def _places():
-    "{a form of a word: its entry}. The term itself wins over another one's `also`."
-    also = {_key(other): entry for entry in _entries() for other in entry['also']}
-    return also | {_key(entry['term']): entry for entry in _entries()}
-
 # %% ../nbs/tools/glossary.ipynb #e54bc518
 def term(name:str) -> dict: # a word in any of its forms
     "The entry for `name`: dict(term, also, means, shown, lesson). `UnknownTerm` if there is none."
-    places = _places()
+    places = {_key(form): entry for entry in glossary() for form in (entry['term'], *entry['also'])}
     if _key(name) not in places:
         near = did_you_mean(_key(name), places, otherwise='`terms()` shows them all.')
         raise UnknownTerm(f'The glossary has no {name!r}. {near}')
-    entry = places[_key(name)]
-    return dict(entry, also=list(entry['also']))
+    return places[_key(name)]
 
 # %% ../nbs/tools/glossary.ipynb #e00f2b00
 _left = 'text-align:left'

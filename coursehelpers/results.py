@@ -6,14 +6,11 @@
 __all__ = ['machine', 'Record', 'record', 'stored', 'RecordComparison', 'compare', 'standard_error']
 
 # %% ../nbs/tools/results.ipynb #5d86b8aa
-import html
 import json
 import math
 import os
 import platform
 import re
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -25,13 +22,9 @@ from .settings import profile
 # %% ../nbs/tools/results.ipynb #a5484d10
 def _cpu_model():
     "The processor's name as the system gives it."
-    try:
-        if sys.platform == 'darwin':
-            return subprocess.check_output(['sysctl', '-n', 'machdep.cpu.brand_string'], text=True).strip()
-        found = re.search(r'^model name\s*:\s*(.+)$', Path('/proc/cpuinfo').read_text(), flags=re.M)
-        return found[1].strip() if found else platform.machine()
-    except (OSError, subprocess.CalledProcessError):
-        return platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    found = re.search(r'^model name\s*:\s*(.+)$', info.read_text(), flags=re.M) if info.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 # %% ../nbs/tools/results.ipynb #64459723
 def _count(n, what):
@@ -40,16 +33,15 @@ def _count(n, what):
 
 def machine(device=None) -> str: # 'cpu', 'cuda', a torch.device, or None for the one the course computes on
     "What computes, in words: the processor's model and the cores we may use, or the GPU's name."
-    torch = sys.modules.get('torch')
-    kind = str(device or (found_device() if torch else 'cpu'))
-    if kind.startswith('cuda'): return f'gpu: {torch.cuda.get_device_name(kind)}'
-    if kind.startswith('mps'): return f'gpu: {_cpu_model()} (mps)'
+    kind = str(device or found_device())
+    if kind.startswith('cuda'):
+        import torch
+        return f'gpu: {torch.cuda.get_device_name(kind)}'
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return f'cpu: {_cpu_model()}, {_count(cores, "core")}'
+    return f'{kind}: {_cpu_model()}, {_count(cores, "core")}'
 
 # %% ../nbs/tools/results.ipynb #d4a4da63
 _mime = 'application/vnd.coursehelpers.record+json'
-_box = '<div style="white-space:pre-wrap">{}</div>'
 
 @dataclass
 class Record:
@@ -91,7 +83,7 @@ class Record:
         return said if self.headline else said + '\nFewer than five seeds: good for a try, not for a claim.'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {'text/plain': repr(self), 'text/html': _box.format(html.escape(repr(self))), _mime: asdict(self)}
+        return {'text/plain': repr(self), _mime: asdict(self)}
 
 # %% ../nbs/tools/results.ipynb #5ed6de71
 _session = {}
@@ -106,11 +98,8 @@ def record(name:str, # the same in the full and the clean notebook, unique in th
            data:str='') -> Record: # the data set's name
     "Keep a measured number. Let it be the last line of its cell, to be shown. No number is a `ValueError`."
     values = [float(v) for v in values]
-    if not values:
-        raise ValueError(f'record({name!r}): values is empty. Give one number per seed.')
-    for seed, v in enumerate(values):
-        if not math.isfinite(v):
-            raise ValueError(f'record({name!r}): the value of seed {seed} is {v}. A run that failed is no measurement.')
+    if not values or not all(map(math.isfinite, values)):
+        raise ValueError(f'record({name!r}): values is {values}. Give one number per seed; a run that failed has none.')
     seconds = None if seconds is None else float(seconds)
     _session[name] = Record(name, values, unit, seconds, machine(device), lower_is_better, profile().name, data)
     return _session[name]
@@ -132,9 +121,8 @@ def _verdict(mine, course):
 
 # %% ../nbs/tools/results.ipynb #1e3c49f7
 def stored() -> dict:
-    "The course's own records: {name: Record}. `coursehelpers clean` gathers them from the full notebooks."
-    path = shipped('results.json')
-    found = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    "The course's own records: {name: Record}. `coursehelpers prepare` gathers them from the full notebooks."
+    found = json.loads(shipped('results.json').read_text(encoding='utf-8'))
     return {name: Record.of(values) for name, values in found.items()}
 
 # %% ../nbs/tools/results.ipynb #dd60461d
@@ -147,35 +135,23 @@ class RecordComparison:
     @property
     def verdict(self) -> str:
         "One sentence; says so where the two cannot be compared."
-        other = [self._differs('the data set', 'data'), self._differs('the profile', 'profile')]
-        other = ', and '.join(filter(None, other))
-        found = f'not comparable: {other}' if other else _verdict(self.mine, self.course)
-        both_timed = self.mine.seconds and self.course.seconds
-        if self.mine.device == self.course.device or not both_timed: return found
-        return f'{found}; the machine differs, so the seconds cannot be compared'
-
-    def _differs(self, what, field):
-        "The sentence on a fact that is not the same in both; empty if it is."
-        mine, course = getattr(self.mine, field), getattr(self.course, field)
-        if mine == course: return ''
-        return f'{what} differs (yours: {mine or "not said"}, the course: {course or "not said"})'
+        for what in ('data', 'profile'):
+            mine, course = getattr(self.mine, what), getattr(self.course, what)
+            if mine != course:
+                return f'not comparable: another {what} (yours: {mine}, the course: {course})'
+        found = _verdict(self.mine, self.course)
+        if self.course.seconds and self.mine.device != self.course.device:
+            found += '; the machine differs, so the seconds cannot be compared'
+        return found
 
     def __repr__(self): return f'yours:  {self.mine}\ncourse: {self.course}\n{self.verdict}'
-    def _repr_html_(self): return _box.format(html.escape(repr(self)))
 
 # %% ../nbs/tools/results.ipynb #8d630d7d
-class _Message(str):
-    "Text that is shown as it is."
-    def __repr__(self): return str(self)
-
 def compare(name:str) -> RecordComparison: # the name given to `record`
     "Your latest `record(name)` of this session beside the course's stored one."
-    if name not in _session:
-        return _Message(f'Nothing is recorded yet: first run the cell above that calls record({name!r}, ...)')
-    course = stored().get(name)
-    if course is None:
-        return _Message(f'yours: {_session[name]}\nThe course has no {name!r}: nothing to compare it with.')
-    return RecordComparison(_session[name], course)
+    mine, course = _session.get(name), stored().get(name)
+    if mine and course: return RecordComparison(mine, course)
+    print(f'Nothing to compare: first run the cell above that calls record({name!r}, ...), under that name.')
 
 # %% ../nbs/tools/results.ipynb #standard-error
 def standard_error(error:float, # part that is wrong, 0 to 1

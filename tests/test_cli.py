@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from coursehelpers import cli, exercises
-from coursehelpers.cli import app, find_lessons, lab_command
+from coursehelpers import exercises
+from coursehelpers.cli import app
 from tests.test_authoring import code, lesson, nb, tree  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
@@ -52,9 +52,9 @@ def shell(*args, **env):
 def test_help_is_worth_reading():
     text = run('--help').output
     assert all(
-        c in text for c in ('doctor', 'lab', 'run', 'clean', 'check', 'progress', 'prepare', 'coursehelpers lab')
+        c in text for c in ('doctor', 'lab', 'run', 'check', 'progress', 'prepare', 'coursehelpers lab')
     )
-    for command in ('lab', 'run', 'check', 'clean'):
+    for command in ('lab', 'run', 'check'):
         assert f'coursehelpers {command}' in run(command, '--help').output
 
 
@@ -65,12 +65,8 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, '-c', heavy], capture_output=True, text=True).stdout.strip() == '[]'
 
 
-def test_version():
-    assert run('--version').output.startswith('coursehelpers ') and run('--version').exit_code == 0
-
-
 @pytest.mark.parametrize(
-    'args', [['nonsense'], ['run', '--nonsense'], ['run', '99'], ['check', 'qqqq'], ['run', '--save', '--clean']]
+    'args', [['nonsense'], ['run', '--nonsense'], ['run', '99'], ['check', 'qqqq']]
 )
 def test_what_is_not_understood_exits_with_2(here, args):
     assert run(*args).exit_code == 2
@@ -92,13 +88,12 @@ def test_a_bad_setting_is_one_message():
     assert done.returncode == 1 and 'fast' in done.stderr and 'Traceback' not in done.stderr
 
 
-@pytest.mark.parametrize('args', [['run', '--profile', 'fast'], ['check', '--profile', 'fast']])
-def test_an_unknown_profile_is_told_before_anything_runs(here, args):
-    done = run(*args)
+def test_an_unknown_profile_is_told_before_anything_runs(here):
+    done = run('run', '--profile', 'fast')
     assert done.exit_code == 1 and "'fast'" in done.output and 'cell' not in done.output and '07_x' not in done.output
 
 
-@pytest.mark.parametrize('args', [['run'], ['clean'], ['lab'], ['check'], ['prepare']])
+@pytest.mark.parametrize('args', [['run'], ['lab'], ['check'], ['prepare']])
 def test_outside_the_course(args, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run(*args)
@@ -120,43 +115,18 @@ def test_a_missing_tool_of_authors_is_one_message(here, monkeypatch):
 # --- lab
 
 
-def test_lab_command(here, monkeypatch):
-    monkeypatch.setattr(os, 'geteuid', lambda: 0, raising=False)
-    (here / 'nbs' / 'full' / '00_start_here.ipynb').write_text('{}')
-    command = lab_command(here, browser=False, extra=['--port', '8890'])
-    assert (
-        command[:3] == [sys.executable, '-m', 'jupyterlab']
-        and '--LabApp.default_url=/lab/tree/nbs/full/00_start_here.ipynb' in command
-    )
-    assert f'--ServerApp.root_dir={here}' in command and command[-4:] == [
-        '--allow-root',
-        '--no-browser',
-        '--port',
-        '8890',
-    ]
-    assert {
-        '--LabApp.news_url=None',
-        '--LabApp.extension_manager=readonly',
-        '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate',
-    } <= set(command)
-    monkeypatch.setattr(os, 'geteuid', lambda: 1000)
-    assert '--allow-root' not in lab_command(here) and '--no-browser' not in lab_command(here)
-
-
-def test_lab_starts_that_command_in_the_courses_folder(here, monkeypatch):
+def test_lab_starts_in_the_courses_folder(here, monkeypatch):
+    from jupyterlab.labapp import LabApp
     started = []
-    monkeypatch.setattr(os, 'execv', lambda program, command: started.append((os.getcwd(), command)))
-    assert run('lab', '--lesson', '07', '--no-browser', '--port', '8890').exit_code == 0
-    folder, command = started[0]
-    assert (
-        folder == str(here)
-        and '/lab/tree/nbs/full/07_x.ipynb' in ' '.join(command)
-        and command[-2:] == ['--port', '8890']
-    )
+    monkeypatch.setattr(LabApp, 'launch_instance', lambda args: started.extend([os.getcwd(), *args]))
+    assert run('lab', '--no-browser', '--port', '8890').exit_code == 0
+    assert started[0] == str(here) and started[-3:] == ['--no-browser', '--port', '8890']
+    assert '--LabApp.default_url=/lab/tree/nbs/full/00_start_here.ipynb' in started
 
 
 def test_lab_without_jupyterlab(here, monkeypatch):
-    monkeypatch.setattr(cli, 'find_spec', lambda name: None)
+    monkeypatch.delitem(sys.modules, 'jupyterlab.labapp', raising=False)
+    monkeypatch.setitem(sys.modules, 'jupyterlab', None)
     done = run('lab')
     assert done.exit_code == 1 and "pip install 'coursehelpers[lab]'" in done.output
 
@@ -172,11 +142,6 @@ def test_lab_knows_these_settings():
 
 
 # --- lessons
-
-
-@pytest.mark.parametrize('name', ['7', '07', '07_x', '07_x.ipynb', 'nbs/full/07_x.ipynb', 'x'])
-def test_ways_to_name_a_lesson(tree, name):  # noqa: F811
-    assert [p.stem for p in find_lessons(tree, [name])] == ['07_x']
 
 
 def write(root, variant, *cells):
@@ -195,28 +160,13 @@ def test_run(here):
     )
 
 
-def test_run_with_a_profile_says_what_was_measured(here, monkeypatch):
-    """The kernel gets the profile; what `#|gpu` and `#|record` cells print is seen outside a notebook.
-    Without a GPU it runs all the same, and says so."""
-    write(
-        here,
-        'full',
-        code(
-            '#|gpu\nfrom coursehelpers.settings import profile\nprint("profile", profile().name, profile().arch)', 'g'
-        ),
-        code('print("not this")', 'p'),
-        code('#|record twice\nfrom coursehelpers.results import record\nrecord("twice", [1., 2., 3.], unit="%")', 'r'),
-    )
-    monkeypatch.setattr('coursehelpers.settings.device', lambda: __import__('torch').device('cpu'))
+def test_run_with_a_profile_says_what_was_measured(here):
+    "The kernel gets the profile; a record is seen outside a notebook."
+    source = '#|record twice\nfrom coursehelpers.results import record\n' \
+             'from coursehelpers.settings import profile\nrecord("twice", [1., 2., 3.], unit=profile().arch)'
+    write(here, 'full', code(source, 'r'))
     done = run('run', '07', '--profile', 'gpu')
-    assert (
-        done.exit_code == 0
-        and 'profile gpu convnext_tiny' in done.output
-        and 'not this' not in done.output
-        and 'No GPU is found here' in done.output
-    )
-    assert '2' in next(line for line in done.output.splitlines() if '%' in line), done.output
-    assert 'No GPU' not in run('run', '07').output
+    assert done.exit_code == 0 and 'twice 2.0 ± 1.0 convnext_tiny' in done.output, done.output
 
 
 def test_run_save_stores_outputs(here):
@@ -238,18 +188,6 @@ def test_run_goes_on_after_a_notebook_that_fails(here):
     )
 
 
-def test_run_warns_and_save_refuses(here):
-    write(here, 'full', code('from IPython.display import display\ndisplay({"image/png": "x"}, raw=True)', 'p'))
-    done = run('run')
-    assert done.exit_code == 0 and 'note: 07_x.ipynb, cell p: a figure without alt text' in done.output
-    done = run('run', '--save')
-    assert (
-        done.exit_code == 1
-        and 'cell p' in done.output
-        and json.loads((here / 'nbs' / 'full' / '07_x.ipynb').read_text())['cells'][-1]['outputs'] == []
-    )
-
-
 CHECK = '''from coursehelpers.exercises import agree, check, exercise
 @exercise('twice')
 def _(fn): agree(fn(3), 6)'''
@@ -262,37 +200,15 @@ def _(fn): agree(fn(3), 6)'''
         ('def twice(x): return 2*x', '✔ twice: correct', 0),
         ('def twice(x): return x', '◐ twice: not yet\n    got 3, expected 6', 1),
         ('def twice(x): return x/0', '✖ twice: raised\n    ZeroDivisionError', 1),
-        ('def twice(x) return', '✖ twice: raised\n    SyntaxError', 1),
+        ('def twice(x) return', '✖ twice: raised\n    its check did not run', 1),
     ],
 )
 def test_check_reports_the_clean_notebook(here, answer, status, rc):
     write(here, 'clean', code(CHECK, 'own'), code('1/0', 'error'), code(answer, 'ex'), code('check(twice)', 'ex-check'))
     before = (here / 'nbs' / 'clean' / '07_x.ipynb').read_text()
-    done = run('check', 'twice')
+    done = run('check', '07')
     assert status in done.output and done.exit_code == rc, done.output
     assert (here / 'nbs' / 'clean' / '07_x.ipynb').read_text() == before
-
-
-def test_check_says_when_the_check_is_gone(here):
-    write(here, 'clean', code('x = 1'))
-    done = run('check', '07')
-    assert done.exit_code == 1 and 'its cell check(twice) is not in the notebook' in done.output
-
-
-def test_check_says_when_the_clean_notebook_is_gone(here):
-    (here / 'nbs' / 'clean' / '07_x.ipynb').unlink()
-    done = run('check')
-    assert done.exit_code == 1 and 'coursehelpers clean' in done.output
-
-
-def test_check_without_a_list_of_exercises(here, monkeypatch):
-    monkeypatch.setattr(exercises, 'exercises', dict)
-    done = run('check')
-    assert done.exit_code == 1 and 'coursehelpers clean' in done.output
-
-
-def test_check_offers_near_names(here):
-    assert 'twice' in run('check', 'twise').output.replace('twise', '') and 'mean' in run('check', 'twise').output
 
 
 LEARNER = '''
@@ -310,8 +226,7 @@ app(sys.argv[1:])
     'args, said',
     [
         (['run', '07'], '07_x: ran in'),
-        (['run', '--clean', '07'], '07_x: ran in'),
-        (['check', 'twice'], '✔ twice: correct'),
+        (['check', '07'], '✔ twice: correct'),
     ],
 )
 def test_learners_need_no_nbdev(here, args, said):
@@ -321,34 +236,18 @@ def test_learners_need_no_nbdev(here, args, said):
     assert done.returncode == 0 and said in done.stdout + done.stderr, done.stdout + done.stderr
 
 
-# --- progress, clean, prepare, doctor
+# --- progress, prepare, doctor
 
 
 def test_progress(here):
     assert '○ not attempted twice' in run('progress').output.replace('  ', ' ')
 
 
-def test_clean(here):
-    assert run('clean', '--check').exit_code == 0 and 'up to date' in run('clean').output
-    (here / 'nbs' / 'clean' / '07_x.ipynb').unlink()
-    done = run('clean', '--check')
-    assert done.exit_code == 1 and 'missing: nbs/clean/07_x.ipynb' in done.output
-    assert 'wrote nbs/clean/07_x.ipynb' in run('clean').output and run('clean', '--check').exit_code == 0
-
-
-def test_clean_asks_before_it_writes_over_work(here):
-    (here / 'nbs' / 'clean' / '07_x.ipynb').write_text(json.dumps(nb(dict(code('x'), execution_count=1))))
-    done = run('clean')
-    assert done.exit_code == 1 and '--force' in done.output
-    assert run('clean', '--force').exit_code == 0
-
-
 def test_prepare(here):
     done = run('prepare')
-    assert done.exit_code == 0 and 'up to date' in done.output, done.output
-    (here / 'coursehelpers' / 'old.py').write_text('')
-    done = run('prepare')
-    assert done.exit_code == 1 and 'coursehelpers/old.py' in done.output
+    assert done.exit_code == 0 and not done.output, done.output
+    (here / 'nbs' / 'clean' / '07_x.ipynb').unlink()
+    assert run('prepare').output == 'wrote nbs/clean/07_x.ipynb\n'
 
 
 def test_doctor_says_with_its_exit_code_whether_something_needs_doing(monkeypatch):

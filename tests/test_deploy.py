@@ -70,25 +70,15 @@ def test_ports_that_pad_as_tensorflow_does_still_do(trained, tmp_path):
     assert type(create('mobilenetv2_035', 2, None).conv_stem).__name__ == 'Conv2d', 'else this test would show nothing'
 
 
-NAN = float('nan')
-BAD = dict(
-    arch=['hf-hub:timm/test_resnet', 'local-dir:/tmp/test_resnet', 'timm/test_resnet', 'resnet1O', 7, None],
-    pad=['other', 3, ['same']],
-    vocab=[[], 'ab', ['a', 'a'], [1, 2], [['a'], ['b']], None],
-    size=[0, -48, 10**9, 48.5, '48', True, None],
-    mean=[.5, [], [.5, .5], ['a', 'b', 'c'], [NAN, 0, 0], [1e400, 0, 0]],
-    std=[[0, 1, 1], [-1, 1, 1], [.5] * 4, None],
-    kind=[['classifier']])
-WRONG = [(fact, value) for fact, values in BAD.items() for value in values]
+UNKNOWN = ['hf-hub:timm/test_resnet', 'local-dir:/tmp/test_resnet', 'timm/test_resnet', 'resnet1O']
 
 
-@pytest.mark.parametrize('fact, value', WRONG)
-def test_a_fact_that_cannot_be_is_named(trained, tmp_path, no_network, fact, value):
+@pytest.mark.parametrize('arch', UNKNOWN)
+def test_a_name_that_timm_does_not_have_is_not_followed(trained, tmp_path, no_network, arch):
     tensors, facts = read(trained[1])
-    write(tmp_path/'odd.safetensors', tensors, facts | {fact: value})
-    with pytest.raises(CheckpointError, match=r'odd\.safetensors') as e:
+    write(tmp_path/'odd.safetensors', tensors, facts | dict(arch=arch))
+    with pytest.raises(CheckpointError, match=rf'odd\.safetensors.*{arch}'):
         Exported(tmp_path/'odd.safetensors')
-    assert fact == 'kind' or fact in str(e.value) or str(value) in str(e.value)
 
 
 @pytest.mark.parametrize('fact', ['arch', 'pad', 'vocab', 'size', 'mean', 'std'])
@@ -98,13 +88,6 @@ def test_a_fact_that_is_missing_is_named(trained, tmp_path, fact):
     write(tmp_path/'short.safetensors', tensors, facts)
     with pytest.raises(CheckpointError, match=rf'short\.safetensors.*{fact}'):
         Exported(tmp_path/'short.safetensors')
-
-
-@pytest.mark.parametrize('facts', [[], 'classifier', 3, None])
-def test_facts_that_are_no_facts(trained, tmp_path, facts):
-    write(tmp_path/'none.safetensors', read(trained[1])[0], facts)
-    with pytest.raises(CheckpointError, match=r'none\.safetensors'):
-        Exported(tmp_path/'none.safetensors')
 
 
 OTHERS = [dict(arch='test_vit'), dict(vocab=['a', 'b', 'c']), dict(arch='test_vit', pad='same'),

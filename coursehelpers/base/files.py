@@ -6,10 +6,8 @@
 __all__ = ['DataError', 'shipped', 'whole', 'locked', 'fetch']
 
 # %% ../../nbs/tools/base/files.ipynb #d256bcd8
-import hashlib
 import importlib.resources
 import os
-import re
 import shutil
 import time
 from contextlib import contextmanager, suppress
@@ -27,29 +25,15 @@ def shipped(name:str) -> Path: # below the package's folder: 'glossary.json', 'w
     return Path(str(importlib.resources.files('coursehelpers')))/name
 
 # %% ../../nbs/tools/base/files.ipynb #sweep
-def _alive(pid):
-    "Does this process run here? On Windows that cannot be asked, and an open file cannot be removed either."
-    if os.name == 'nt': return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass
-    return True
-
-def _sweep(folder, age=600):
-    "Remove the parts in `folder` that a process left behind which died, `age` seconds ago or more."
-    for entry in os.scandir(folder):
-        part = re.fullmatch(r'\..+\.(\d+)\.part', entry.name)
+def _sweep(folder):
+    "Remove the parts in `folder` that nobody has touched for a day: their writers died."
+    for part in folder.glob('.*.*.part'):
         with suppress(OSError):
-            if part and time.time() - entry.stat().st_mtime > age and not _alive(int(part[1])):
-                os.unlink(entry.path)
+            if time.time() - part.stat().st_mtime > 86400: part.unlink()
 
 # %% ../../nbs/tools/base/files.ipynb #b3735c8a
 @contextmanager
-def whole(path, # the file to make
-          sync:bool=True): # wait until the disk has it; False where a file that a power cut has spoilt would be noticed
+def whole(path): # the file to make
     "A path to write to: it becomes `path`, at once, when the block ends well; else it goes, and `path` stays."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,9 +41,8 @@ def whole(path, # the file to make
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         yield part
-        if sync:
-            with open(part, 'r+b') as f: # Windows syncs only what may be written
-                os.fsync(f.fileno())
+        with open(part, 'r+b') as f: # Windows syncs only what may be written
+            os.fsync(f.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -94,20 +77,17 @@ def _download(address, to):
             raise OSError(f'cut off after {out.tell()} of {promised} bytes')
 
 def _check_md5(path, expected):
-    "An OSError unless the bytes of the file `path`, of any size, add up to this md5."
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
+    "An OSError unless the bytes of the file `path` add up to this md5."
+    from torchvision.datasets.utils import check_integrity
+    if not check_integrity(path, expected):
         raise OSError('its md5 is wrong: other bytes were expected')
 
 # %% ../../nbs/tools/base/files.ipynb #e4e3cbfc
-def fetch(to, # the file to make
+def fetch(to:Path, # the file to make
           sources, # addresses or paths to try, in order
           md5:str|None=None) -> Path: # what its bytes must add up to, where known
     "The file `to`, fetched from the first source that delivers it whole. If none does: `DataError` with each reason."
-    to, why = Path(to), []
+    why = []
     for source in map(str, sources):
         try:
             with whole(to) as part:
@@ -115,8 +95,8 @@ def fetch(to, # the file to make
                     _download(source, part)
                 else:
                     shutil.copyfile(Path(source).expanduser(), part)
-                if md5: _check_md5(part, md5)
+                _check_md5(part, md5)
             return to
         except (OSError, ValueError) as e:
             why.append(f'  {source}: {e}')
-    raise DataError(f'{to.name} could not be fetched:\n' + '\n'.join(why or ['  no source is known']))
+    raise DataError('\n'.join([f'{to.name} could not be fetched:', *why]))

@@ -20,9 +20,8 @@ def nearest(word:str, # as it was written
 def did_you_mean(word:str, # as it was written
                  known, # the names there are
                  n:int=3, # how many to give at most
-                 cutoff:float=.5, # how alike they must be, 0 to 1
                  otherwise:str='') -> str: # what to say if none is near; if empty, all there are
     "The end of an error message: the nearest names as a question, or all there are."
-    near = nearest(word, known, n, cutoff)
+    near = nearest(word, known, n, .5)
     if near: return f'Did you mean {" or ".join(near)}?'
     return otherwise or f'There are: {", ".join(map(str, known))}.'

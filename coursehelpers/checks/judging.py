@@ -23,6 +23,8 @@ import traceback
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 
+import numpy as np
+
 # %% ../../nbs/tools/checks/judging.ipynb #e8aaa7b3
 STATES = {'correct': ('✔', '#009e73'), 'not yet': ('◐', '#e69f00'),
           'raised': ('✖', '#d55e00'), 'not attempted': ('○', '#8a8a8a')}
@@ -43,10 +45,10 @@ class Outcome:
         return f'{STATES[self.status][0]} {self.name}: {self.status}', f'\n{self.message}' if self.message else ''
 
     def __repr__(self): return ''.join(self._words())
-    def _repr_html_(self): return _box.format(STATES[self.status][1], *map(html.escape, self._words()))
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {'text/plain': repr(self), 'text/html': self._repr_html_(),
+        box = _box.format(STATES[self.status][1], *map(html.escape, self._words()))
+        return {'text/plain': repr(self), 'text/html': box,
                 _mime: dict(name=self.name, status=self.status, message=self.message)}
 
 # %% ../../nbs/tools/checks/judging.ipynb #1c112f17
@@ -122,13 +124,17 @@ def _describe_array(value):
 def _kind(array): return str(array.dtype).replace('torch.', '')
 
 # %% ../../nbs/tools/checks/judging.ipynb #ca263c92
+def _names(fn, n):
+    "What `fn` calls its first `n` inputs; their numbers if it does not take so many."
+    try:
+        names = list(inspect.signature(fn).parameters)[:n]
+    except ValueError: # it is not written in Python
+        names = []
+    return names if len(names) == n else [f'input {i}' for i in range(1, n + 1)]
+
 def _named(fn, args, kwargs):
     "The inputs of a call by the names the function gives them, one line."
-    try:
-        given = inspect.signature(fn).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        given = {**{f'input {i}': a for i, a in enumerate(args, 1)}, **kwargs}
-    return _listed(given) or 'no inputs'
+    return _listed(dict(zip(_names(fn, len(args)), args)) | kwargs) or 'no inputs'
 
 def _listed(given): return ', '.join(f'{k} = {describe(v)}' for k, v in given.items())
 
@@ -141,7 +147,7 @@ def wrong_if(fault, # anything that is true where something is wrong
              words:str, # what is wrong, and what to do
              given): # the inputs, in words
     "Raise `NotYet` with these words and the inputs if there is a fault."
-    if fault: raise NotYet(f'{words}\ninputs: {given}')
+    if fault: raise _not_yet(words, given)
 
 # %% ../../nbs/tools/checks/judging.ipynb #25593ba7
 def agree(got, # what the learner's function returned
@@ -162,11 +168,14 @@ def _differences(got, expected, where, close):
         yield _nothing(), where
     elif isinstance(expected, (list, tuple, dict)):
         yield from _in_parts(got, expected, where, close)
-    elif hasattr(expected, 'columns') or hasattr(expected, 'to_numpy'):
-        yield from _in_tables(got, expected, where, close)
-    else:
-        compare = _in_values if _is_number(expected) else _in_arrays if hasattr(expected, 'dtype') else _in_others
-        if what := compare(got, expected, **close): yield what, where
+    elif what := _compare(expected)(got, expected, **close):
+        yield what, where
+
+def _compare(expected):
+    "The function that says how something differs from what was expected, of one piece."
+    if hasattr(expected, 'to_numpy'): return _in_tables
+    if hasattr(expected, 'dtype'): return _in_arrays
+    return _in_values if _is_number(expected) else _in_others
 
 def _same(a, b, **close):
     "Is there no difference?"
@@ -182,7 +191,7 @@ def _instead(got, expected): return f'got {describe(got)}, expected {describe(ex
 # %% ../../nbs/tools/checks/judging.ipynb #c699f407
 def _plain(value):
     "The plain number, text or truth value of a NumPy one; everything else stays itself."
-    return value.item() if type(value).__module__ == 'numpy' and getattr(value, 'shape', None) == () else value
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.shape == () else value
 
 def _is_number(value):
     "Is this a plain number? True and False are none."
@@ -212,31 +221,24 @@ def _in_parts(got, expected, where, close):
         for k in expected if is_dict else range(len(expected)):
             yield from _differences(got[k], expected[k], f'{where}[{k!r}]', close)
 
-def _in_tables(got, expected, where, close):
-    "The differences in pandas' tables and columns: of their kind and rows, then column by column."
-    kind = type(expected).__name__
-    if type(got) is not type(expected):
-        yield f'got a {type(got).__name__}, expected a {kind}', where
-    elif got.index.tolist() != expected.index.tolist():
-        yield f'the {kind} has other rows: its index is {describe(got.index.tolist())}', where
-    elif kind == 'DataFrame':
-        yield from _in_parts({c: got[c] for c in got}, {c: expected[c] for c in expected}, where, close)
-    else:
-        both = [column.to_numpy() for column in (got, expected)]
-        if not all(values.dtype.kind in 'biuf' for values in both):
-            both = [values.tolist() for values in both]
-        yield from _differences(*both, where, close)
-
 # %% ../../nbs/tools/checks/judging.ipynb #2c533e3a
 def _in_values(got, expected, rtol, atol, dtype):
     "How `got` differs from a plain number; None if it does not. A tensor with one value will do."
     value = got.item() if hasattr(got, 'item') and math.prod(got.shape) == 1 else got
     if not _is_number(value):
         return f'got {describe(got)}, expected the number {describe(expected)}'
-    if value == expected or math.isnan(value) and math.isnan(expected): return None
-    if math.isnan(value): return f'got NaN, expected {describe(expected)}'
-    if not abs(value - expected) <= atol + rtol * abs(expected):
+    both_nan = math.isnan(value) and math.isnan(expected)
+    if not (both_nan or math.isclose(value, expected, rel_tol=rtol, abs_tol=atol)):
         return _instead(got, expected)
+
+def _in_tables(got, expected, rtol, atol, dtype):
+    "How `got` differs from one of pandas' tables or columns, in pandas' words; None if it does not."
+    from pandas import testing
+    equal = testing.assert_frame_equal if hasattr(expected, 'columns') else testing.assert_series_equal
+    try:
+        equal(got, expected, check_dtype=dtype, rtol=rtol, atol=atol)
+    except (AssertionError, TypeError, ValueError) as e:
+        return str(e)
 
 # %% ../../nbs/tools/checks/judging.ipynb #b11266f0
 def _in_arrays(got, expected, rtol, atol, dtype):
@@ -266,21 +268,16 @@ def _flat(x):
 
 def _furthest(g, e, rtol, atol):
     "Where two flat arrays differ most beyond the tolerance, or None. Equal infinities and two NaNs are equal."
-    differs = (g != e) & ((g == g) | (e == e))
-    if e.dtype.kind != 'f': return int(differs.argmax()) if differs.any() else None
-    gap = abs(g[differs] - e[differs]) - rtol * abs(e[differs])
-    if not len(gap) or (gap <= atol).all(): return None
-    return int(differs.nonzero()[0][gap.argmax()])
+    if e.dtype.kind != 'f': return int((g != e).argmax()) if (g != e).any() else None
+    at = (~np.isclose(g, e, rtol, atol, equal_nan=True)).nonzero()[0]
+    return int(at[abs(g[at] - e[at]).argmax()]) if len(at) else None
 
 # %% ../../nbs/tools/checks/judging.ipynb #4ee24b47
 def _words_at(got, expected, i):
     "Words for the place where two arrays differ most."
     a, b = (describe(x.reshape(-1)[i].item()) for x in (got, expected))
     if got.ndim == 0: return f'got {a}, expected {b}'
-    at = []
-    for n in reversed(got.shape):
-        i, rest = divmod(i, n)
-        at.insert(0, rest)
+    at = [int(k) for k in np.unravel_index(i, got.shape)]
     return f'got {a} at {at}, expected {b} there'
 
 # %% ../../nbs/tools/checks/judging.ipynb #24088c5c
@@ -301,19 +298,11 @@ def call(fn, # the learner's function
     "What `fn` returns for these inputs. Changing an input in place is `NotYet`."
     before, given = _copied(args), _named(fn, args, kwargs)
     got = fn(*args, **kwargs)
-    for i, (a, b) in enumerate(zip(args, before, strict=True)):
+    for name, a, b in zip(_names(fn, len(args)), args, before, strict=True):
         comparable = isinstance(b, (list, dict)) or hasattr(b, 'shape')
         if comparable and not _same(a, b):
-            raise _not_yet(f'it changes its input {_argument(fn, i)} in place. Make a new value instead', given)
+            raise _not_yet(f'it changes its input {name} in place. Make a new value instead', given)
     return got
-
-# %% ../../nbs/tools/checks/judging.ipynb #4893e929
-def _argument(fn, i):
-    "The name of argument `i`, or its number."
-    try:
-        return list(inspect.signature(fn).parameters)[i]
-    except (TypeError, ValueError, IndexError):
-        return str(i + 1)
 
 # %% ../../nbs/tools/checks/judging.ipynb #8e2b7c87
 def agree_on(fn, # the learner's function
@@ -328,7 +317,7 @@ def agree_on(fn, # the learner's function
     except NotYet as e:
         order = _swapped(oracle, args, got, tolerances)
         if not order: raise
-        names = ', '.join(_argument(fn, i) for i in order)
+        names = ', '.join(_names(fn, len(args))[i] for i in order)
         words = f'that would be right if it were called with ({names}): look at the order of the arguments'
         raise _not_yet(words, given) from e
 
@@ -376,17 +365,17 @@ def _codes(fn):
 @contextlib.contextmanager
 def _fresh(seed):
     "Random numbers from `seed`; afterwards those of the learner go on as if nothing had been drawn."
-    torch, np = sys.modules.get('torch'), sys.modules.get('numpy')
-    with contextlib.ExitStack() as after:
-        after.callback(random.setstate, random.getstate())
-        random.seed(seed)
-        if np:
-            after.callback(np.random.set_state, np.random.get_state())
-            np.random.seed(seed)
-        if torch:
-            after.callback(torch.set_rng_state, torch.get_rng_state())
+    import torch
+    before = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(seed)
-        yield
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 # %% ../../nbs/tools/checks/judging.ipynb #176ca232
 def _learners(error, fn):
