@@ -99,7 +99,7 @@ class Learner:
             quiet:bool=False, # show nothing
             callbacks=(), # for this fit, beside the learner's own
             checkpoint=None, # a file that keeps the run: the same call again goes on from there
-            every='60s'): # how often: seconds like '60s', or a number of batches
+            every:int|None=None): # batches from one such file to the next; None: a minute's
         "Train. A loss that is no number stops it: `NonFiniteLoss`, a FloatingPointError."
         callbacks = [*self.callbacks, *callbacks]
         if not quiet: callbacks.append(ProgressTable())
@@ -140,7 +140,8 @@ class Learner:
         self.epochs, self.epoch, self.batch = epochs, 0, 0
         self.stop = self.finished = False
         self.batches = None # those left of the epoch under way: (i, (xb, yb)), on the device
-        self.first_loss, self.started = len(self.losses), 0. # of that epoch: place, and seconds
+        self.first_loss = len(self.losses) # of that epoch
+        self.started = time.perf_counter()
 
     def _call(self, event, callbacks=None):
         "Tell the callbacks that have a method for it."
