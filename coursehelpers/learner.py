@@ -255,7 +255,7 @@ class Learner:
 
     def lr_find(self,
                 low:float=1e-6, high:float=10., # the first and the last rate to try
-                steps:int=100, # rates between them, two at least
+                steps:int=100, # how many rates, these two with them
                 quiet:bool=False) -> float: # draw nothing
         "A rate to train with. Weights, random state, loaders and the learner stay as they were."
         rates, losses = try_rates(self, low, high, steps)

@@ -13,45 +13,17 @@ from accelerate.utils import concatenate, find_batch_size, slice_tensors
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 # %% ../../nbs/tools/training/memory.ipynb #71697e2c
-_also_full = 'CUBLAS_STATUS_ALLOC_FAILED', 'CUDNN_STATUS_ALLOC_FAILED', 'CUDA error: out of memory'
+_full = 'out of memory', 'STATUS_ALLOC_FAILED' # beside the words that accelerate knows
 
 def out_of_memory(e:Exception) -> bool:
     "Does this error say that memory has ended?"
-    known = isinstance(e, torch.OutOfMemoryError) or should_reduce_batch_size(e)
-    return known or any(sign in str(e) for sign in _also_full)
+    return should_reduce_batch_size(e) or any(sign in str(e) for sign in _full)
 
 class Memory:
-    "How many examples go through at once. Where memory ends, half as many from then on."
-    def __init__(self, at_once:int|None=None, # examples, at most; None: all of a batch
-                 world:int=1): # processes: one of several cannot go in parts, as the others would wait
-        self.at_once = at_once
+    "How many examples go through at once. Where memory ends in training, half as many from then on."
+    def __init__(self, world:int=1): # processes: one of several cannot go in parts, as the others would wait
+        self.at_once = None # examples, at most; None: all of a batch
         self.world = world
-
-    def retry(self, work, # function without arguments
-              batch, # what it works on: a tensor, or lists and dicts of them
-              undo=lambda: None): # what to do before it is tried again
-        "What `work` gives, tried again until it fits. If that cannot help: `torch.OutOfMemoryError`."
-        while True:
-            try:
-                return work()
-            except RuntimeError as e:
-                if not out_of_memory(e): raise
-                self._halve(find_batch_size(batch), e)
-            undo() # outside of `except`: the error holds on to all that was in memory
-            clear_device_cache(garbage_collection=True)
-
-    def _halve(self, n, e):
-        "From now on half as many of n at once."
-        most = min(n, self.at_once or n)
-        if most == 1 or self.world > 1:
-            where = f' in one of {self.world} processes' if self.world > 1 else ''
-            raise torch.OutOfMemoryError(
-                f'out of memory with {most} at once{where}. What needs less: a smaller batch_size (with accumulate for '
-                "the same steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks."
-            ) from e
-        self.at_once = math.ceil(most / 2)
-        print(f'out of memory with {most} at once: from here {self.at_once} at a time. '
-              'Steps stay the same, but batch norm measures each part by itself, and dropout draws anew.')
 
     def parts(self, *batch): # tensors, or lists and dicts of them, of n examples each
         "(*part, weight) for each part that goes through: of one size but the last; the weights add up to 1."
@@ -67,41 +39,53 @@ class Memory:
 
     def in_parts(self, function, # xb -> preds
                  xb): # the whole batch
-        "What the function gives for a batch, in parts where memory is short."
-        return self.retry(lambda: concatenate([function(part) for part, _ in self.parts(xb)]), xb)
+        "What the function gives for a batch, in parts where training had to."
+        return concatenate([function(part) for part, _ in self.parts(xb)])
 
     def gradients(self, learn, # a Learner with `xb` and `yb`; gets `preds` and `loss`
                   forward_backward, # function of a share; works on the learner's batch
                   share:float): # of this batch in a step
         "Add this batch's gradients to those before, in parts where memory is short."
         whole = learn.xb, learn.yb
-        before = self._laid_aside(learn) if self.world == 1 else {} # several do not try again
+        before = self._laid_aside(learn)
 
-        def work():
-            done = []
-            for xb, yb, weight in self.parts(*whole):
-                learn.xb, learn.yb = xb, yb
-                forward_backward(share * weight)
-                done.append((learn.preds, learn.loss, weight))
-            return joined(done)
+        def through(xb, yb, weight):
+            learn.xb, learn.yb = xb, yb
+            forward_backward(share * weight)
+            return learn.preds, learn.loss, weight
 
-        def undo():
-            learn.preds = learn.loss = None
+        while True:
+            try:
+                learn.preds, learn.loss = joined([through(*part) for part in self.parts(*whole)])
+                break
+            except RuntimeError as e:
+                if not out_of_memory(e): raise
+                self._halve(find_batch_size(whole), e)
+            finally:
+                learn.xb, learn.yb = whole
+            learn.preds = learn.loss = None # outside of `except`: the error holds on to all that was in memory
             learn.model.zero_grad()
-
-        try:
-            learn.preds, learn.loss = self.retry(work, whole[0], undo)
-        finally:
-            learn.xb, learn.yb = whole
+            clear_device_cache(garbage_collection=True)
         for p, grad in before.items():
             p.grad = grad if p.grad is None else p.grad.add_(grad)
 
     def _laid_aside(self, learn):
         "{parameter: its gradient from the batches before, in the same step}; the parameters have none any more."
-        if learn.batch % learn.accumulate == 0: return {}
+        if learn.batch % learn.accumulate == 0 or self.world > 1: return {}
         before = {p: p.grad for p in learn.model.parameters() if p.grad is not None}
         learn.model.zero_grad()
         return before
+
+    def _halve(self, n, e):
+        "From now on half as many of n at once."
+        most = min(n, self.at_once or n)
+        if most == 1 or self.world > 1:
+            raise torch.OutOfMemoryError(
+                f'out of memory with {most} at once. What needs less: a smaller batch_size (with accumulate for the '
+                "same steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks.") from e
+        self.at_once = math.ceil(most / 2)
+        print(f'out of memory with {most} at once: from here {self.at_once} at a time. '
+              'Steps stay the same, but batch norm measures each part by itself, and dropout draws anew.')
 
 def joined(parts): # of (preds, loss, weight)
     "(preds, loss) of the whole batch."
