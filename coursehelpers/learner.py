@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['suggest_lr', 'one_cycle', 'Learner', 'EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss',
-           'ProgressTable', 'Track']
+           'ProgressTable']
 
 # %% ../nbs/full/08_learner.ipynb #imports
 import math
@@ -20,10 +20,9 @@ from .base.files import DataError
 from .data import Dls
 from .metrics import error_rate, metric_name
 from .plots import show
-from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable, Track
+from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable
 from .training.checkpoints import load_model, save_model
 from coursehelpers.training.devices import (
-    Compiled,
     check_precision,
     forward,
     gpu_settings,
@@ -37,11 +36,11 @@ from .training.memory import Memory
 from .training.processes import processes
 from .training.resume import Checkpoint
 from .training.search import try_rates
-from .training.watching import LossLog, NonFiniteLoss, checked_loss
+from .training.watching import LossLog, NonFiniteLoss, check_labels
 
 # %% ../nbs/full/08_learner.ipynb #reexported
 _all_ = ['EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss',
-         'ProgressTable', 'Track']
+         'ProgressTable']
 
 # %% ../nbs/full/08_learner.ipynb #70124a7f
 def suggest_lr(rates, # tried one after the other, rising
@@ -84,7 +83,8 @@ class Learner:
         self.is_main = self.processes.rank == 0
         self.dls, self.vocab = self.processes.own(dls), list(getattr(dls, 'vocab', None) or [])
         self.model = model.to(self.device) # holds the weights
-        self.net = Compiled(model, compile) if compile is not False else model # computes with them
+        options = {} if compile is True else compile
+        self.net = model if compile is False else torch.compile(model, **options) # the same weights
         if isinstance(loss_func, nn.Module): loss_func = loss_func.to(self.device)
         self.loss_func, self.metrics, self.callbacks = loss_func, metrics, callbacks
         self.lr, self.opt_func, self.groups, self.schedule = lr, opt_func, groups, schedule
@@ -95,7 +95,7 @@ class Learner:
 
     def fit(self,
             epochs:int, # passes over the training data
-            lr=None, # highest rate: a number, list or slice over the groups; None: the learner's
+            lr:float|None=None, # the highest rate; None: each group's own, or the learner's
             quiet:bool=False, # show nothing
             callbacks=(), # for this fit, beside the learner's own
             checkpoint=None, # a file that keeps the run: the same call again goes on from there
@@ -105,27 +105,24 @@ class Learner:
         if not quiet: callbacks.append(ProgressTable())
         if checkpoint: callbacks.append(Checkpoint(checkpoint, every))
         self._begin(epochs, lr, callbacks)
-        begun = []
         with gpu_settings(self.device):
+            self._call('before_fit')
             try:
-                for callback in self.active:
-                    self._call('before_fit', [callback])
-                    begun.append(callback)
                 while self.epoch < epochs and not self.stop:
                     self._one_epoch()
                 self.log.flush()
                 self.finished = True
             finally:
-                self._call('after_fit', begun)
+                self._call('after_fit')
                 self.processes.release()
 
     def _begin(self, epochs, lr, callbacks):
         "What a running fit knows. `Checkpoint` writes over it where a run goes on."
-        if epochs < 1: raise ValueError(f'fit({epochs}): one epoch at least.')
         self.train_load = self.processes.share(self.dls.train)
         if not len(self.train_load):
             raise DataError('the training loader is empty: not one batch.')
-        if self.net is not self.model: self.net.renew()
+        if self.net is not self.model:
+            torch.compiler.reset() # it counts versions over all models, and stops at eight
         self.wrapped = self.processes.wrap(self.net) # of several: it averages their gradients
         self.opt = self.opt_func(self.param_groups(lr))
         self.params = list(self.model.parameters()) # also those that the optimiser does not move
@@ -143,9 +140,9 @@ class Learner:
         self.first_loss = len(self.losses) # of that epoch
         self.started = time.perf_counter()
 
-    def _call(self, event, callbacks=None):
+    def _call(self, event):
         "Tell the callbacks that have a method for it."
-        for callback in self.active if callbacks is None else callbacks:
+        for callback in self.active:
             if hasattr(callback, event): getattr(callback, event)(self)
 
     def _one_epoch(self):
@@ -187,11 +184,8 @@ class Learner:
     def _one_batch(self):
         "Gradients, and a step with the last batch of those that make one together."
         self._call('before_batch')
-        n = len(self.train_load)
-        if self.batch >= n:
-            raise DataError(f'the training loader gives more batches than its length, {n}.')
         first = self.batch - self.batch % self.accumulate # of those that make one step
-        together = min(self.accumulate, n - first)
+        together = min(self.accumulate, len(self.train_load) - first)
         last = self.batch == first + together - 1
         with nullcontext() if last else self.processes.no_sync(self.wrapped):
             self.memory.gradients(self, self._forward_backward, 1 / together)
@@ -202,7 +196,9 @@ class Learner:
     def _forward_backward(self, share): # of this loss in the mean that the step makes smaller
         "Forward, loss, backward: the loop of lesson 03."
         self.preds = forward(self.wrapped, self.xb, self.precision, self.device)
-        self.loss = checked_loss(self) * self.processes.weight(self.train_load, self.batch)
+        if self.batch == 0: check_labels(self)
+        loss = self.loss_func(self.preds, self.yb)
+        self.loss = loss * self.processes.weight(self.train_load, self.batch)
         self._call('after_loss')
         self.scaler.scale(self.loss * share).backward()
 
@@ -241,7 +237,6 @@ class Learner:
         loss = self.loss_func(preds.to(self.device), y.to(self.device)) # where it has its weights
         found = dict(valid_loss=loss.item())
         for metric in self.metrics:
-            if hasattr(metric, 'reset'): metric.reset() # torchmetrics
             found[metric_name(metric)] = float(metric(preds, y))
         return found
 

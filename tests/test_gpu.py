@@ -118,25 +118,6 @@ def test_compiled_only_where_it_is_wanted():
     assert calls
 
 
-def test_a_compiler_that_fails_is_one_line(capsys):
-    "As where no C++ compiler is installed: training and judging go on without it."
-
-    def broken(graph, inputs):
-        raise RuntimeError('no compiler found\nand much more about it')
-
-    plain, learn = Learner(net(), small(), lr=0.01), Learner(net(), small(), lr=0.01, compile=dict(backend=broken))
-    for each in (plain, learn):
-        each.fit(1, quiet=True)
-    said = capsys.readouterr().out.strip().splitlines()
-    assert len(said) == 1 and said[0].startswith('torch.compile does not work here') and learn.memory.at_once is None
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(plain.model.state_dict().values(), learn.model.state_dict().values(), strict=True)
-    )
-    judge = Learner(net(), small(), compile=dict(backend=broken))
-    assert judge.predict()[0].shape == (len(judge.dls.valid.rows), 10)
-
-
 def test_many_compiled_learners_in_one_notebook():
     "torch counts its versions over all models, and stops at eight: each fit starts anew."
     for precision in ('no', 'bf16', 'no', 'bf16'):

@@ -82,7 +82,8 @@ class Memory:
         if most == 1 or self.world > 1:
             raise torch.OutOfMemoryError(
                 f'out of memory with {most} at once. What needs less: a smaller batch_size (with accumulate for the '
-                "same steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks.") from e
+                "same steps), smaller pictures (size), a smaller arch, precision='bf16'; or end other notebooks."
+            ) from e
         self.at_once = math.ceil(most / 2)
         print(f'out of memory with {most} at once: from here {self.at_once} at a time. '
               'Steps stay the same, but batch norm measures each part by itself, and dropout draws anew.')

@@ -115,7 +115,7 @@ _advice = ('Nothing was loaded or overwritten. Call `fit` as it was called then;
            'or give `checkpoint` another name to train anew, or delete the file.')
 
 class Checkpoint(Callback):
-    """Keeps the whole run in one file, and goes on from it: after the same `fit` the weights are the same, bit for bit."""
+    "Keeps the whole run in one file, and goes on from it: after the same `fit` the weights are the same, bit for bit."
     order = 1000 # when all the others have done their work
 
     def __init__(self, path, # the file
