@@ -76,15 +76,14 @@ class Learner:
                  precision:str='no', # 'bf16', or 'fp16' on a GPU
                  accumulate:int=1, # batches that make one step together
                  callbacks=(), # for every fit
-                 compile=False): # True: by torch.compile, slow at first; or a dict of its options
+                 compile:bool=False): # by torch.compile: slow at first
         check_precision(precision, dls.device)
         self.processes = processes(dls.device) # this one, or all that torchrun started
         self.device, self.world = self.processes.device, self.processes.world
         self.is_main = self.processes.rank == 0
         self.dls, self.vocab = self.processes.own(dls), list(getattr(dls, 'vocab', None) or [])
         self.model = model.to(self.device) # holds the weights
-        options = {} if compile is True else compile
-        self.net = model if compile is False else torch.compile(model, **options) # the same weights
+        self.net = torch.compile(model) if compile else model # with the same weights
         if isinstance(loss_func, nn.Module): loss_func = loss_func.to(self.device)
         self.loss_func, self.metrics, self.callbacks = loss_func, metrics, callbacks
         self.lr, self.opt_func, self.groups, self.schedule = lr, opt_func, groups, schedule

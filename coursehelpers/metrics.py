@@ -190,11 +190,9 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
            b:Tensor, # of another, for the same examples
            y:Tensor, # (n, ...)
            names=('a', 'b'), # of the models
-           unit:str|None=None, # None: % where every example is right or wrong
-           higher_is_better:bool|None=None # None: what the metric says of itself, else False
-           ) -> Paired:
+           unit:str|None=None) -> Paired: # None: % where every example is right or wrong
     """Which of two models is better on the same examples, and how sure that is. At 5 % or more
-    for chance it cannot be told."""
+    for chance it cannot be told. Less is better, unless the metric's `higher_is_better` is True."""
     a, b, y = _rows(a, b, y)
     (one, of_a), (two, of_b) = (_judged(metric, preds, y, unit) for preds in (a, b))
     if of_a is None or of_b is None:
@@ -205,9 +203,8 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
         error = error_of_mean(gaps).item()
     difference = one.value - two.value
     chance = _chance(difference, error, gaps)
-    if higher_is_better is None:
-        higher_is_better = bool(getattr(metric, 'higher_is_better', False))
-    better = names[(difference < 0) == higher_is_better] if chance < .05 else None
+    more = bool(getattr(metric, 'higher_is_better', False))
+    better = names[(difference < 0) == more] if chance < .05 else None
     unpaired = math.hypot(one.error, two.error)
     return Paired(one, two, difference, error, unpaired, chance, tuple(names), better)
 
@@ -236,8 +233,7 @@ def _numbers(train, valid):
     "(train, valid, close): float64 (n, columns) both, and how near counts as the same (columns,)."
     import pandas as pd
     if not hasattr(train, 'columns'):
-        train, valid = (pd.DataFrame(torch.as_tensor(t).detach().cpu().reshape(len(t), -1).numpy())
-                        for t in (train, valid))
+        train, valid = pd.DataFrame(np.asarray(train)), pd.DataFrame(np.asarray(valid))
     both = pd.concat([train, valid], ignore_index=True)
     columns, close = zip(*(_coded(both[name]) for name in train))
     a, b = torch.from_numpy(np.stack(columns, 1)).double().split([len(train), len(valid)])

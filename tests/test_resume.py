@@ -560,6 +560,17 @@ def forget(*path):
     return change
 
 
+def in_state(change):
+    "A change of the state, which lies in the facts as a text."
+
+    def made(info):
+        state = json.loads(info['state'])
+        change(state['dict'])
+        info['state'] = json.dumps(state)
+
+    return made
+
+
 @pytest.mark.parametrize(
     'change',
     [
@@ -568,10 +579,10 @@ def forget(*path):
         forget('plan'),
         lambda info: info.update(state=[1]),
         lambda info: info.update(plan=3),
-        lambda info: info['state']['dict'].pop(0),
-        lambda info: info['state']['dict'].pop(),
-        lambda info: info['state']['dict'].pop(6),
-        lambda info: info['state']['dict'][-1][1]['dict'][0][1]['dict'].pop(),
+        in_state(lambda state: state.pop(0)),
+        in_state(lambda state: state.pop()),
+        in_state(lambda state: state.pop(6)),
+        in_state(lambda state: state[-1][1]['dict'][0][1]['dict'].pop()),
     ],
 )
 def test_a_crafted_run_is_refused_before_the_model_is_touched(run_file, change):

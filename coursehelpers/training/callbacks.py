@@ -54,7 +54,7 @@ def stalled(values, # one number an epoch; lower is better
     return len(values) > patience and min(values[-patience:]) >= min(values[:-patience])
 
 class EarlyStop(Callback):
-    "Ends the training when `watch` has not become lower for `patience` epochs. An unknown column is a `ValueError`."
+    "Ends the training when `watch` has not become lower for `patience` epochs."
     order = 80 # after the table of the epoch
 
     def __init__(self, watch:str='valid_loss', # a column of the table
@@ -66,9 +66,6 @@ class EarlyStop(Callback):
         self.start = len(learn.history)
 
     def after_epoch(self, learn): # a Learner
-        row = learn.history[-1]
-        if self.watch not in row:
-            raise ValueError(f'EarlyStop({self.watch!r}): no such column. There are: {", ".join(row)}.')
         values = [row[self.watch] for row in learn.history[self.start:]]
         if stalled(values, self.patience): learn.stop = True
 

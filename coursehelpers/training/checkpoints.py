@@ -67,33 +67,36 @@ def read(path) -> tuple: # a file made by `write`, or any safetensors file
     return tensors, info
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #c7e7a7fd
-def take_tensors(value, # tensors, numbers, text, None, in lists, tuples and dicts
-                 tensors:dict, # is filled with the tensors, by the name of their place
-                 at:str='state'): # the place of `value`, in words
-    "`value` as JSON can hold it, its tensors in `tensors`. Another type is a `CheckpointError` that names the place."
+def _plain(value, tensors, at):
+    "`value`, whose place is `at`, as JSON can hold it, its tensors in `tensors`."
     if isinstance(value, Tensor):
         tensors[at] = value
         return {'tensor': at}
     if value is None or isinstance(value, (bool, int, float, str)): return value
     if isinstance(value, list):
-        return [take_tensors(v, tensors, f'{at}.{i}') for i, v in enumerate(value)]
+        return [_plain(v, tensors, f'{at}.{i}') for i, v in enumerate(value)]
     if isinstance(value, tuple):
-        return {'tuple': take_tensors(list(value), tensors, at)}
+        return {'tuple': _plain(list(value), tensors, at)}
     if isinstance(value, dict):
-        pairs = [[take_tensors(k, tensors, at), take_tensors(v, tensors, f'{at}.{k}')] for k, v in value.items()]
-        return {'dict': pairs}
+        return {'dict': [[_plain(k, tensors, at), _plain(v, tensors, f'{at}.{k}')] for k, v in value.items()]}
     raise CheckpointError(
         f'{at} is a {type(value).__name__}, and a checkpoint holds tensors, numbers, text, lists, tuples and dicts '
         'only. If it belongs to a callback of yours, give that a `state_dict` and a `load_state_dict`.')
 
-def put_tensors(taken, # from `take_tensors`
+def take_tensors(value, # tensors, numbers, text, None, in lists, tuples and dicts
+                 at:str='state') -> tuple: # the name of it all, with which those of its tensors begin
+    "(a text, {name: tensor}). Another type is a `CheckpointError` that names the place."
+    tensors = {}
+    return json.dumps(_plain(value, tensors, at)), tensors
+
+def put_tensors(text:str, # from `take_tensors`
                 tensors:dict): # the tensors it names
     "What it was before the tensors were taken out."
-    if isinstance(taken, list): return [put_tensors(v, tensors) for v in taken]
-    if not isinstance(taken, dict): return taken
-    if 'tensor' in taken: return tensors[taken['tensor']]
-    if 'tuple' in taken: return tuple(put_tensors(taken['tuple'], tensors))
-    return {put_tensors(k, tensors): put_tensors(v, tensors) for k, v in taken['dict']}
+    def made(found): # of each dict in the text, the innermost first
+        if 'tensor' in found: return tensors[found['tensor']]
+        return tuple(found['tuple']) if 'tuple' in found else dict(found['dict'])
+
+    return json.loads(text, object_hook=made)
 
 # %% ../../nbs/tools/training/checkpoints.ipynb #3a6aa41e
 def random_state(load=None) -> dict: # any loader: one with a `generator` of its own is asked too

@@ -126,7 +126,7 @@ class Checkpoint(Callback):
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        self.plan, self.start, self.stepped = run_plan(learn), None, False
+        self.plan, self.start = run_plan(learn), None
         learn.processes.wait()
         if self.path.exists(): self.resume(learn)
         else: self.save(learn, 0, 0) # at once, so that a bad path or a full disk is found now
@@ -134,14 +134,11 @@ class Checkpoint(Callback):
     def before_epoch(self, learn): # a Learner
         self.start = random_state(learn.dls.train)
 
-    def before_step(self, learn): # a Learner
-        self.stepped = True
-
     def after_batch(self, learn): # a Learner
         self.count += 1
-        if self.stepped and self.due(learn):
-            self.save(learn, learn.epoch, learn.batch + 1)
-        self.stepped = False # between two steps there are gradients, and no file holds those
+        done = learn.batch + 1
+        stepped = done % learn.accumulate == 0 # between two steps there are gradients, and no file holds those
+        if stepped and self.due(learn): self.save(learn, learn.epoch, done)
 
     def after_epoch(self, learn): # a Learner
         self.save(learn, learn.epoch + 1, 0)
@@ -167,8 +164,8 @@ class Checkpoint(Callback):
         self.count, self.last = 0, perf_counter()
         state = run_state(learn, epoch, batch, self.start)
         if not learn.is_main: return
-        tensors = {}
-        info = dict(kind='run', plan=self.plan, state=take_tensors(state, tensors, 'run'), versions=versions())
+        text, tensors = take_tensors(state, 'run')
+        info = dict(kind='run', plan=self.plan, state=text, versions=versions())
         try:
             write(self.path, tensors, info)
         except (OSError, SafetensorError) as e: # the one or the other, where a disk is full
