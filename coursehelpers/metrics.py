@@ -10,7 +10,7 @@ __all__ = ['rmse', 'error_of_mean', 'error_rate', 'accuracy', 'metric_name', 'bo
 # %% ../nbs/full/07_validation.ipynb #imports
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -215,7 +215,7 @@ class Leak:
     sentence, and where."""
     check: str
     what: str
-    where: list = field(default_factory=list, repr=False) # rows of valid, columns or groups
+    where: tuple|list = () # rows of valid, columns or groups
 
     def __repr__(self): return f'{self.check}: {self.what}'
 

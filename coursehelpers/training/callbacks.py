@@ -105,5 +105,5 @@ class ProgressTable(Callback):
         "Draw the losses where they were drawn before."
         start = time.perf_counter()
         self.picture = show_again(*losses_figure(learn), self.picture)
-        took = time.perf_counter() - start
-        self.next = start + took + max(.5, 30 * took)
+        now = time.perf_counter()
+        self.next = now + max(.5, 30 * (now - start))

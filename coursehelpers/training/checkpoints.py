@@ -11,7 +11,6 @@ import json
 import platform
 import random
 import zlib
-from pathlib import Path
 
 import accelerate
 import numpy as np
@@ -53,7 +52,6 @@ _copy = 'Put a copy in its place, or delete it and start anew.'
 def read(path) -> tuple: # a file made by `write`, or any safetensors file
     "(tensors, info); info is {} where none was written. A file cut off or changed is a `CheckpointError`."
     def no(why): return CheckpointError(f'{path}: {why} Nothing was loaded or overwritten.')
-    if not Path(path).is_file(): raise no('no such file.')
     try:
         with safe_open(path, 'pt') as f:
             header = f.metadata() or {}

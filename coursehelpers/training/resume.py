@@ -30,6 +30,7 @@ from coursehelpers.training.checkpoints import (
     write,
 )
 from .devices import moved
+from .groups import highest_rates
 from .watching import not_finite
 
 # %% ../../nbs/tools/training/resume.ipynb #effb15ed
@@ -47,11 +48,11 @@ def _first_targets(load):
 
 def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
-    groups, load = learn.opt.param_groups, learn.dls.train
+    load = learn.dls.train
     first = _first_targets(load) if hasattr(load, 'batch') else None
     return dict(epochs=learn.epochs, accumulate=learn.accumulate, precision=learn.precision,
-                lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups],
-                optimiser=_name(learn.opt_func), schedule=_name(learn.schedule), loss=_name(learn.loss_func),
+                lr=highest_rates(learn.opt), optimiser=_name(learn.opt_func),
+                schedule=_name(learn.schedule), loss=_name(learn.loss_func),
                 callbacks=sorted(type(c).__name__ for c in learn.active if getattr(c, 'state_dict', dict)()),
                 batches=len(load), vocab=learn.vocab, first_targets=first)
 
@@ -158,8 +159,7 @@ class Checkpoint(Callback):
              batch:int): # the next one
         "Write the file. A full disk is a warning, and the last good file stays; a bad weight is a `NonFiniteLoss`."
         learn.log.flush()
-        numbers = [v for v in learn.model.state_dict().values() if v.is_floating_point()]
-        if not all(v.isfinite().all() for v in numbers):
+        if not all(v.isfinite().all() for v in learn.model.state_dict().values()):
             raise not_finite(learn, 'a weight became infinite or no number', learn.batch)
         self.count, self.last = 0, perf_counter()
         state = run_state(learn, epoch, batch, self.start)

@@ -12,25 +12,24 @@ import torch
 from torch import Tensor
 
 from ..base.files import DataError
+from .groups import highest_rates
 
 # %% ../../nbs/tools/training/watching.ipynb #6dd16732
 def _where(learn, batch): return f'epoch {len(learn.history)}, batch {batch}'
 
 def _are_scores(preds, y):
     "A score for each label, beside whole-numbered labels?"
-    if not isinstance(preds, Tensor) or not isinstance(y, Tensor): return False
     one_axis_more = preds.ndim == y.ndim + 1 and preds.ndim != 3
     return one_axis_more and y.dtype == torch.int64 and preds.shape[1] > 1
 
 def check_labels(learn): # a Learner with `preds` and `yb` of a batch
     "Do the labels fit the scores, and the scores the vocab? `DataError` if not."
-    preds, y = learn.preds, learn.yb
+    preds, y, labels = learn.preds, learn.yb, len(learn.vocab)
     if not _are_scores(preds, y): return
     n = preds.shape[1]
-    vocab = getattr(learn.dls, 'vocab', None)
-    if vocab and len(vocab) != n:
-        raise DataError(f'the model gives {n} scores, but the vocab has {len(vocab)} names. '
-                        f'Its last layer must be {len(vocab)} wide.')
+    if labels not in (0, n):
+        raise DataError(f'the model gives {n} scores, but the vocab has {labels} names. '
+                        f'Its last layer must be {labels} wide.')
     options = getattr(learn.loss_func, 'keywords', {}) # of a partial
     ignored = options.get('ignore_index', getattr(learn.loss_func, 'ignore_index', -100))
     bad = y[(y != ignored) & ((y < 0) | (y >= n))]
@@ -46,7 +45,7 @@ def not_finite(learn, # a Learner whose fit is running
                what:str, # what became infinite, in words
                batch:int) -> NonFiniteLoss: # in which one
     "The error to raise: where it happened, and what to try."
-    rate = max(g.get('max_lr', g.get('initial_lr', g['lr'])) for g in learn.opt.param_groups)
+    rate = max(highest_rates(learn.opt))
     ours = hasattr(learn.dls.train, 'batch')
     again = f'learn.dls.train.batch({len(learn.history)}, {batch})' if ours else 'learn.xb, learn.yb'
     return NonFiniteLoss(f'{what} in {_where(learn, batch)} (highest learning rate {rate:g}). Try a rate ten times '
