@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['suggest_lr', 'one_cycle', 'Learner', 'EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss',
-           'ProgressTable', 'Track']
+           'ProgressTable']
 
 # %% ../nbs/full/08_learner.ipynb #imports
 import math
@@ -20,10 +20,9 @@ from .base.files import DataError
 from .data import Dls
 from .metrics import error_rate, metric_name
 from .plots import show
-from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable, Track
+from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable
 from .training.checkpoints import load_model, save_model
 from coursehelpers.training.devices import (
-    Compiled,
     check_precision,
     forward,
     gpu_settings,
@@ -37,11 +36,11 @@ from .training.memory import Memory
 from .training.processes import processes
 from .training.resume import Checkpoint
 from .training.search import try_rates
-from .training.watching import LossLog, NonFiniteLoss, checked_loss
+from .training.watching import LossLog, NonFiniteLoss, check_labels
 
 # %% ../nbs/full/08_learner.ipynb #reexported
 _all_ = ['EVENTS', 'Callback', 'Checkpoint', 'Clip', 'EarlyStop', 'NonFiniteLoss',
-         'ProgressTable', 'Track']
+         'ProgressTable']
 
 # %% ../nbs/full/08_learner.ipynb #70124a7f
 def suggest_lr(rates, # tried one after the other, rising
@@ -77,14 +76,14 @@ class Learner:
                  precision:str='no', # 'bf16', or 'fp16' on a GPU
                  accumulate:int=1, # batches that make one step together
                  callbacks=(), # for every fit
-                 compile=False): # True: by torch.compile, slow at first; or a dict of its options
+                 compile:bool=False): # by torch.compile: slow at first
         check_precision(precision, dls.device)
         self.processes = processes(dls.device) # this one, or all that torchrun started
         self.device, self.world = self.processes.device, self.processes.world
         self.is_main = self.processes.rank == 0
         self.dls, self.vocab = self.processes.own(dls), list(getattr(dls, 'vocab', None) or [])
         self.model = model.to(self.device) # holds the weights
-        self.net = Compiled(model, compile) if compile is not False else model # computes with them
+        self.net = torch.compile(model) if compile else model # with the same weights
         if isinstance(loss_func, nn.Module): loss_func = loss_func.to(self.device)
         self.loss_func, self.metrics, self.callbacks = loss_func, metrics, callbacks
         self.lr, self.opt_func, self.groups, self.schedule = lr, opt_func, groups, schedule
@@ -95,37 +94,34 @@ class Learner:
 
     def fit(self,
             epochs:int, # passes over the training data
-            lr=None, # highest rate: a number, list or slice over the groups; None: the learner's
+            lr:float|None=None, # the highest rate; None: each group's own, or the learner's
             quiet:bool=False, # show nothing
             callbacks=(), # for this fit, beside the learner's own
             checkpoint=None, # a file that keeps the run: the same call again goes on from there
-            every='60s'): # how often: seconds like '60s', or a number of batches
+            every:int|None=None): # batches from one such file to the next; None: a minute's
         "Train. A loss that is no number stops it: `NonFiniteLoss`, a FloatingPointError."
         callbacks = [*self.callbacks, *callbacks]
         if not quiet: callbacks.append(ProgressTable())
         if checkpoint: callbacks.append(Checkpoint(checkpoint, every))
         self._begin(epochs, lr, callbacks)
-        begun = []
         with gpu_settings(self.device):
+            self._call('before_fit')
             try:
-                for callback in self.active:
-                    self._call('before_fit', [callback])
-                    begun.append(callback)
                 while self.epoch < epochs and not self.stop:
                     self._one_epoch()
                 self.log.flush()
                 self.finished = True
             finally:
-                self._call('after_fit', begun)
+                self._call('after_fit')
                 self.processes.release()
 
     def _begin(self, epochs, lr, callbacks):
         "What a running fit knows. `Checkpoint` writes over it where a run goes on."
-        if epochs < 1: raise ValueError(f'fit({epochs}): one epoch at least.')
         self.train_load = self.processes.share(self.dls.train)
         if not len(self.train_load):
             raise DataError('the training loader is empty: not one batch.')
-        if self.net is not self.model: self.net.renew()
+        if self.net is not self.model:
+            torch.compiler.reset() # it counts versions over all models, and stops at eight
         self.wrapped = self.processes.wrap(self.net) # of several: it averages their gradients
         self.opt = self.opt_func(self.param_groups(lr))
         self.params = list(self.model.parameters()) # also those that the optimiser does not move
@@ -140,11 +136,12 @@ class Learner:
         self.epochs, self.epoch, self.batch = epochs, 0, 0
         self.stop = self.finished = False
         self.batches = None # those left of the epoch under way: (i, (xb, yb)), on the device
-        self.first_loss, self.started = len(self.losses), 0. # of that epoch: place, and seconds
+        self.first_loss = len(self.losses) # of that epoch
+        self.started = time.perf_counter()
 
-    def _call(self, event, callbacks=None):
+    def _call(self, event):
         "Tell the callbacks that have a method for it."
-        for callback in self.active if callbacks is None else callbacks:
+        for callback in self.active:
             if hasattr(callback, event): getattr(callback, event)(self)
 
     def _one_epoch(self):
@@ -186,11 +183,8 @@ class Learner:
     def _one_batch(self):
         "Gradients, and a step with the last batch of those that make one together."
         self._call('before_batch')
-        n = len(self.train_load)
-        if self.batch >= n:
-            raise DataError(f'the training loader gives more batches than its length, {n}.')
         first = self.batch - self.batch % self.accumulate # of those that make one step
-        together = min(self.accumulate, n - first)
+        together = min(self.accumulate, len(self.train_load) - first)
         last = self.batch == first + together - 1
         with nullcontext() if last else self.processes.no_sync(self.wrapped):
             self.memory.gradients(self, self._forward_backward, 1 / together)
@@ -201,7 +195,9 @@ class Learner:
     def _forward_backward(self, share): # of this loss in the mean that the step makes smaller
         "Forward, loss, backward: the loop of lesson 03."
         self.preds = forward(self.wrapped, self.xb, self.precision, self.device)
-        self.loss = checked_loss(self) * self.processes.weight(self.train_load, self.batch)
+        if self.batch == 0: check_labels(self)
+        loss = self.loss_func(self.preds, self.yb)
+        self.loss = loss * self.processes.weight(self.train_load, self.batch)
         self._call('after_loss')
         self.scaler.scale(self.loss * share).backward()
 
@@ -240,7 +236,6 @@ class Learner:
         loss = self.loss_func(preds.to(self.device), y.to(self.device)) # where it has its weights
         found = dict(valid_loss=loss.item())
         for metric in self.metrics:
-            if hasattr(metric, 'reset'): metric.reset() # torchmetrics
             found[metric_name(metric)] = float(metric(preds, y))
         return found
 
@@ -254,7 +249,7 @@ class Learner:
 
     def lr_find(self,
                 low:float=1e-6, high:float=10., # the first and the last rate to try
-                steps:int=100, # rates between them, two at least
+                steps:int=100, # how many rates, these two with them
                 quiet:bool=False) -> float: # draw nothing
         "A rate to train with. Weights, random state, loaders and the learner stay as they were."
         rates, losses = try_rates(self, low, high, steps)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Step', 'Axis', 'seconds', 'steps', 'row_by_column', 'product_shape', 'matmul_loops', 'matmul_lists', 'matmul_cells',
-           'broadcast_rule', 'broadcast_shape', 'matmul_rows', 'matmul', 'matmul_grads']
+           'broadcast_rule', 'broadcast_shape', 'matmul_rows', 'matmul']
 
 # %% ../nbs/full/04_matmul.ipynb #0fcf558d
 import time
@@ -140,10 +140,3 @@ def matmul(a, # (n, k)
     "a @ b by einsum. Gives (n, m); shapes that do not fit are a ValueError with the reason."
     product_shape(a.shape, b.shape)
     return torch.einsum('ik,kj->ij', a, b)
-
-# %% ../nbs/full/04_matmul.ipynb #13126ed3
-def matmul_grads(a, # (n, k)
-                 b, # (k, m)
-                 dc): # gradient of the loss for c = a @ b, (n, m)
-    "The gradients of the loss for `a` and for `b`: a pair of tensors, (n, k) and (k, m)."
-    return dc @ b.T, a.T @ dc

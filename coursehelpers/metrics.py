@@ -10,12 +10,11 @@ __all__ = ['rmse', 'error_of_mean', 'error_rate', 'accuracy', 'metric_name', 'bo
 # %% ../nbs/full/07_validation.ipynb #imports
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 # %% ../nbs/full/07_validation.ipynb #8b2b9027
 def rmse(preds, # (n,) or any shape
@@ -47,9 +46,8 @@ def accuracy(preds:Tensor, # scores (n, labels)
 
 accuracy.higher_is_better = True
 
-def metric_name(metric) -> str: # a function, a `partial` of one, or a torchmetrics object
+def metric_name(metric) -> str: # a function or a torchmetrics object
     "What to call a metric in a table."
-    metric = getattr(metric, 'func', metric)
     return getattr(metric, '__name__', type(metric).__name__)
 
 # %% ../nbs/full/07_validation.ipynb #84ddc84f
@@ -88,11 +86,10 @@ def _rows(*same):
 def bootstrap(metric, # (preds, y) -> 0-d
               preds:Tensor, # (n, ...)
               y:Tensor, # (n, ...)
-              times:int=200, # redrawn sets
-              seed:int=0) -> Tensor:
+              times:int=200) -> Tensor: # redrawn sets
     """The metric on sets of n examples drawn with replacement from these n (Efron 1979): float64
     (times,), those that are numbers."""
-    g, n = torch.Generator().manual_seed(seed), len(y)
+    g, n = torch.Generator().manual_seed(0), len(y)
     values = []
     for _ in range(times):
         rows = torch.randint(n, (n,), generator=g)
@@ -193,11 +190,9 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
            b:Tensor, # of another, for the same examples
            y:Tensor, # (n, ...)
            names=('a', 'b'), # of the models
-           unit:str|None=None, # None: % where every example is right or wrong
-           higher_is_better:bool|None=None # None: what the metric says of itself, else False
-           ) -> Paired:
+           unit:str|None=None) -> Paired: # None: % where every example is right or wrong
     """Which of two models is better on the same examples, and how sure that is. At 5 % or more
-    for chance it cannot be told."""
+    for chance it cannot be told. Less is better, unless the metric's `higher_is_better` is True."""
     a, b, y = _rows(a, b, y)
     (one, of_a), (two, of_b) = (_judged(metric, preds, y, unit) for preds in (a, b))
     if of_a is None or of_b is None:
@@ -208,9 +203,8 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
         error = error_of_mean(gaps).item()
     difference = one.value - two.value
     chance = _chance(difference, error, gaps)
-    if higher_is_better is None:
-        higher_is_better = bool(getattr(metric, 'higher_is_better', False))
-    better = names[(difference < 0) == higher_is_better] if chance < .05 else None
+    more = bool(getattr(metric, 'higher_is_better', False))
+    better = names[(difference < 0) == more] if chance < .05 else None
     unpaired = math.hypot(one.error, two.error)
     return Paired(one, two, difference, error, unpaired, chance, tuple(names), better)
 
@@ -221,7 +215,7 @@ class Leak:
     sentence, and where."""
     check: str
     what: str
-    where: list = field(default_factory=list, repr=False) # rows of valid, columns or groups
+    where: tuple|list = () # rows of valid, columns or groups
 
     def __repr__(self): return f'{self.check}: {self.what}'
 
@@ -239,24 +233,13 @@ def _numbers(train, valid):
     "(train, valid, close): float64 (n, columns) both, and how near counts as the same (columns,)."
     import pandas as pd
     if not hasattr(train, 'columns'):
-        train, valid = (pd.DataFrame(torch.as_tensor(t).detach().cpu().reshape(len(t), -1).numpy())
-                        for t in (train, valid))
+        train, valid = pd.DataFrame(np.asarray(train)), pd.DataFrame(np.asarray(valid))
     both = pd.concat([train, valid], ignore_index=True)
     columns, close = zip(*(_coded(both[name]) for name in train))
     a, b = torch.from_numpy(np.stack(columns, 1)).double().split([len(train), len(valid)])
     return a, b, torch.tensor(close).double()
 
 # %% ../nbs/full/07_validation.ipynb #9dae0777
-def _thumbnails(x):
-    """Pictures (n, height, width) or (n, channels, height, width) as unit vectors (n, 64) of grey
-    thumbnails around their mean."""
-    small = []
-    for part in x.split(256):
-        grey = part.float().mean(1) if x.ndim == 4 else part.float()
-        small.append(F.adaptive_avg_pool2d(grey, 8).flatten(1))
-    z = torch.cat(small)
-    return F.normalize(z - z.mean(1, keepdim=True))
-
 def _by_chance(train, valid, close):
     "How many pairs of rows would agree in every column if the columns were independent."
     g = torch.Generator().manual_seed(0)
@@ -264,102 +247,60 @@ def _by_chance(train, valid, close):
     share = ((a - b).abs() <= close).double().mean(0).clamp(min=1 / 4000)
     return len(train) * len(valid) * share.log().sum().exp().item()
 
-# %% ../nbs/full/07_validation.ipynb #c7912f34
-def _twin_rows(train, valid):
-    """Which rows of `valid` (m,) are exactly, and which nearly, in `train`; none where chance
-    explains as many."""
+# %% ../nbs/full/07_validation.ipynb #2ef80078
+def duplicates(train, # rows (n, d), or a DataFrame
+               valid) -> list: # the same kind
+    """Rows of `valid` that stand in `train` too, exactly or nearly: a list with one `Leak`, or
+    none, also where chance explains as many."""
     a, b, close = _numbers(train, valid)
     unit = close.clamp(min=1e-12)
     parts = (b / unit).split(500)
     nearest = torch.cat([torch.cdist(part, a / unit, p=math.inf).min(1).values for part in parts])
-    exact, near = nearest == 0, nearest <= 1
-    if exact.sum() <= 20 * _by_chance(a, b, 0): exact[:] = False
-    if near.sum() <= 20 * _by_chance(a, b, close): near[:] = False
-    return exact, near
-
-def _twin_pictures(train, valid):
-    "Which pictures of `valid` (m,) are exactly, and which nearly, in `train`."
-    a, b = (torch.as_tensor(t).detach().cpu() for t in (train, valid))
-    known = {hash(picture.numpy().tobytes()) for picture in a}
-    exact = torch.tensor([hash(picture.numpy().tobytes()) in known for picture in b])
-    thumbs = _thumbnails(a).T
-    near = torch.cat([((part @ thumbs) > .997).any(1) for part in _thumbnails(b).split(500)])
-    return exact, near
-
-# %% ../nbs/full/07_validation.ipynb #2ef80078
-def _pictures(x): return not hasattr(x, 'columns') and torch.as_tensor(x).ndim > 2
-
-def duplicates(train, # rows (n, d), pictures (n, [channels,] height, width), or a DataFrame
-               valid) -> list: # the same kind
-    """Rows or pictures of `valid` that stand in `train` too, exactly or nearly: a list with one
-    `Leak`, or none."""
-    exact, near = (_twin_pictures if _pictures(train) else _twin_rows)(train, valid)
-    rows, same = (exact | near).nonzero()[:, 0].tolist(), int(exact.sum())
-    if not rows: return []
+    rows, same = (nearest <= 1).nonzero()[:, 0].tolist(), int((nearest == 0).sum())
+    if len(rows) <= 20 * _by_chance(a, b, close): return []
     what = (f'{len(rows)} of {len(valid)} in valid stand in train too ({same} exactly, '
             f'{len(rows) - same} nearly), row {rows[0]} of valid first. Remove them from one side.')
     return [Leak('duplicates', what, rows)]
 
 # %% ../nbs/full/07_validation.ipynb #fe13ca5d
-def _off(v, far, kinds):
-    """One column with its numbers moved `far` standard deviations, if its dtype is one of `kinds`;
-    else all one value."""
+def _off(v, far):
+    "One column with its decimal numbers moved `far` standard deviations; all else is one value."
     v = np.asarray(v)
     known = v[v == v] # without gaps
     if not len(known): return v
-    if v.dtype.kind in kinds:
+    if v.dtype.kind == 'f':
         return (2 * v + far * (known.std() + 1)).astype(v.dtype)
     first_or_last = min if far > 0 else max
     return np.full_like(v, first_or_last(known, key=str))
 
-def _disturbed(valid, far, kinds):
+def _disturbed(valid, far):
     "`valid` with every column off, in its own type."
-    if torch.is_tensor(valid): return torch.as_tensor(_off(valid, far, kinds))
-    if not hasattr(valid, 'columns'): return _off(valid, far, kinds)
-    made = copy.deepcopy(valid)
+    if torch.is_tensor(valid): return torch.as_tensor(_off(valid, far))
+    made = valid.copy()
     for name in made.columns:
         column = made[name]
-        made[name] = type(column)(_off(column, far, kinds), column.index, column.dtype)
+        made[name] = type(column)(_off(column, far), column.index, column.dtype)
     return made
 
 # %% ../nbs/full/07_validation.ipynb #4b8fb860
 def _prepared(prepare, train, valid):
-    """What `prepare` makes of the training rows, as a list of arrays. The global random numbers
-    are put back, so that they start alike each time."""
-    state = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            made = prepare(copy.deepcopy(train), copy.deepcopy(valid))[0]
-        finally:
-            np.random.set_state(state)
-    parts = made if isinstance(made, (tuple, list)) else [made]
-    return [np.asarray(part) for part in parts]
-
-def _alike(p, q):
-    "Are two arrays alike, gaps included?"
-    if p.shape != q.shape: return False
-    if p.dtype.kind in 'fc': return np.allclose(p, q, equal_nan=True)
-    return np.array_equal(p.astype(str), q.astype(str))
-
-def _all_alike(some, others): return len(some) == len(others) and all(map(_alike, some, others))
+    "What `prepare` makes of the training rows, as a DataFrame; it gets copies."
+    import pandas as pd
+    return pd.DataFrame(np.asarray(prepare(copy.deepcopy(train), copy.deepcopy(valid))[0]))
 
 # %% ../nbs/full/07_validation.ipynb #6090c1bb
 def moved_by_valid(prepare, # (train, valid) -> (train, valid), prepared
-                   train, # raw rows: DataFrame, tensor or array
+                   train, # raw rows: DataFrame or tensor
                    valid) -> list: # raw rows of the same kind
     """Statistics before the split: do the prepared *training* rows move when the validation rows
     change? A list with one `Leak`, or none. A `prepare` that is never twice the same is a
     `ValueError`."""
     before = _prepared(prepare, train, valid)
-    if not _all_alike(before, _prepared(prepare, train, valid)):
+    if not before.equals(_prepared(prepare, train, valid)):
         raise ValueError('prepare gives other training rows each time it is called: '
                          'give it a seed of its own, then check again.')
     for far in (10, -10):
-        try:
-            after = _prepared(prepare, train, _disturbed(valid, far, 'fi'))
-        except Exception: # whole numbers may be codes, and these it has never seen
-            after = _prepared(prepare, train, _disturbed(valid, far, 'f'))
-        if not _all_alike(before, after):
+        if not before.equals(_prepared(prepare, train, _disturbed(valid, far))):
             what = ('the prepared training rows move when the validation rows change. '
                     'Compute means, choices and codes from train alone.')
             return [Leak('statistics before the split', what)]
@@ -368,10 +309,9 @@ def moved_by_valid(prepare, # (train, valid) -> (train, valid), prepared
 # %% ../nbs/full/07_validation.ipynb #b3dfe26f
 def telltales(train, # features (n, d) or a DataFrame
               valid, # the same kind
-              y, # (train answers, valid answers): floats to be met, else labels
-              enough:float=.95) -> list: # a column that explains more than this is reported
-    """Target in the features: columns that alone tell the answer, on the validation rows. A list
-    with one `Leak`, or none."""
+              y) -> list: # (train answers, valid answers): floats to be met, else labels
+    """Target in the features: columns that alone explain more than 95 % of the answer, on the
+    validation rows. A list with one `Leak`, or none."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
     (a, b, _), (old, new) = _numbers(train, valid), map(np.asarray, y)
@@ -385,7 +325,7 @@ def telltales(train, # features (n, d) or a DataFrame
     told = {}
     for i, name in enumerate(getattr(train, 'columns', range(a.shape[1]))):
         share = (tree.fit(a[:, [i]], old).score(b[:, [i]], new) - fool) / left
-        if share > enough:
+        if share > .95:
             told[name] = f'column {name!r} alone explains {100 * share:.1f} %'
     what = (f'{", ".join(told.values())} of the answer. When is it written down? If after the '
             'answer is known, drop it.')
@@ -412,15 +352,6 @@ def shared_groups(train, # a group for each training row: patient, film, book
     return [Leak('groups', what, both)]
 
 # %% ../nbs/full/07_validation.ipynb #11014816
-def _taken(train, valid, what):
-    "A pair for train and valid: columns by name, or the pair as it is given; None stays None."
-    if not isinstance(what, str): return what
-    for side, name in ((train, 'train'), (valid, 'valid')):
-        if what not in side:
-            there = ', '.join(map(str, side.columns))
-            raise ValueError(f'{name} has no column {what!r}. It has: {there}.')
-    return train[what], valid[what]
-
 def _report(check, look, facts):
     "Print what `look(*facts)` finds, and give it; where there are no facts, say so."
     leaks = look(*facts) if facts else []
@@ -431,25 +362,26 @@ def _report(check, look, facts):
     return leaks
 
 # %% ../nbs/full/07_validation.ipynb #2de07139
-def check_leaks(train, # DataFrame, rows (n, d) or pictures
+def check_leaks(train, # a DataFrame; or rows (n, d), without target, time and group
                 valid, # the same kind
-                target=None, # the column to predict, or (train answers, valid answers)
-                time=None, # a column, or (train times, valid times)
-                group=None, # a column, or (train groups, valid groups)
+                target:str|None=None, # the column to predict
+                time:str|None=None, # the column that says when
+                group:str|None=None, # the column of what belongs together
                 prepare=None) -> list: # (train, valid) -> (train, valid), as you prepare the rows
     """Run every check there are facts for, print one report, and give the list of `Leak`s: empty
-    where nothing was found. No rows, or no column of that name, is a `ValueError`."""
+    where nothing was found. No rows are a `ValueError`."""
     if not len(train) or not len(valid):
         raise ValueError(f'train has {len(train)} rows, valid {len(valid)}: '
                          'there is nothing to compare.')
-    named = [column for column in (target, time, group) if isinstance(column, str)]
-    target, time, group = (_taken(train, valid, what) for what in (target, time, group))
+
+    def both(name): return name and (train[name], valid[name])
+
+    named = [name for name in (target, time, group) if name]
     x = [side.drop(columns=named) if named else side for side in (train, valid)]
-    rows = None if _pictures(train) else target and (*x, target)
     found = [
         _report('duplicates', duplicates, x),
         _report('statistics before the split', moved_by_valid, prepare and (prepare, train, valid)),
-        _report('target in the features', telltales, rows),
-        _report('order in time', out_of_order, time),
-        _report('groups', shared_groups, group)]
+        _report('target in the features', telltales, target and (*x, both(target))),
+        _report('order in time', out_of_order, both(time)),
+        _report('groups', shared_groups, both(group))]
     return sum(found, [])

@@ -14,7 +14,6 @@ from coursehelpers.layers import (
     Scaled,
     dense,
     grow_and_fade,
-    mape,
     n_params,
     softplus,
     wrong_way,
@@ -132,16 +131,6 @@ def test_scaled_goes_where_its_net_goes():
     assert net(x).dtype == torch.float64 and torch.equal(net(x), 10 * net.model(x / torch.tensor([3., 6]).double()))
     assert 'x_size' in net.state_dict()
     assert n_params(net) == n_params(dense(2, 3, 3, 1)) == n_params(MonotoneSum(5)) == 25
-
-
-def test_mape_refuses_what_it_cannot_say():
-    y = torch.tensor([100., -200, 50])
-    assert mape(y * 1.1, y).item() == pytest.approx(10, rel=1e-5) and mape(torch.zeros(3), y) == 100
-    with pytest.raises(ValueError, match='at 1 of 3'):
-        mape(y, torch.tensor([1., 0, 2]))
-    with pytest.raises(ValueError, match='shape'):
-        mape(y[:, None], y)
-    assert mape(torch.tensor([math.nan, 1, 1]), y).isnan()
 
 
 def test_wrong_way_counts_steps():

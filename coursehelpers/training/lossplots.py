@@ -11,10 +11,9 @@ from IPython.display import display
 from ..plots import COLOURS, content, figure
 
 # %% ../../nbs/tools/training/lossplots.ipynb #0006055a
-def smooth(values, # numbers in the order they came
-           keep:float=.9) -> list: # how much of the old mean stays
-    "A running mean that forgets: each new value counts 1 - keep, and the first ones are not pulled to zero."
-    mean, out = 0., []
+def smooth(values) -> list: # numbers in the order they came
+    "A running mean that forgets: each new value counts a tenth, and the first ones are not pulled to zero."
+    mean, out, keep = 0., [], .9
     for i, v in enumerate(values, 1):
         mean = keep * mean + (1 - keep) * v
         out.append(mean / (1 - keep**i))

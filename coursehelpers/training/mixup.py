@@ -17,32 +17,19 @@ from .callbacks import Callback
 class Mix(Callback):
     """Mixes each training batch with itself, by timm's mixup and cutmix: `Learner(..., callbacks=[Mix()])`. The targets
     become probabilities (b, labels), so the loss must take such, as cross-entropy does. Judging is not touched. The
-    draws come from NumPy's generator, which a checkpoint keeps. Options that mix nothing are a `ValueError`, batches
-    that are no pictures, or whose labels nobody counted, a `DataError`."""
+    draws come from NumPy's generator, which a checkpoint keeps. Batches that are no pictures, or have no vocab, are a
+    `DataError`."""
     order = 10 # when the others have seen the batch as it came
 
     def __init__(self, alpha:float=.2, # of mixup: how even the mixture is; 0: none of it
-                 cutmix:float=1., # the same for cutmix
-                 switch:float=.5, # where both are wanted, the part of the batches that is cut
-                 prob:float=1., # the part of the batches that is mixed at all
-                 smoothing:float=0., # part of each target that is spread over all labels
-                 mode:str='batch', # one lam for a batch, or one for each 'pair' or 'elem'
-                 labels:int|None=None): # how many; None: as many as the vocab has
-        if max(alpha, cutmix) <= 0:
-            raise ValueError(f'Mix(alpha={alpha}, cutmix={cutmix}): nothing would be mixed. One must be above 0.')
-        if mode not in ('batch', 'pair', 'elem'):
-            raise ValueError(f'Mix(mode={mode!r}): one of batch, pair, elem.')
-        self.options = dict(mixup_alpha=alpha, cutmix_alpha=cutmix, switch_prob=switch, prob=prob, mode=mode,
-                            label_smoothing=smoothing)
-        self.labels = labels
+                 cutmix:float=1.): # the same for cutmix; of two above 0 each has half of the batches
+        self.options = dict(mixup_alpha=alpha, cutmix_alpha=cutmix, label_smoothing=0.)
 
     def before_batch(self, learn): # a Learner
-        vocab = getattr(learn.dls, 'vocab', None)
-        if not (self.labels or vocab):
-            raise DataError('Mix has to know how many labels there are, and there is no vocab: Mix(labels=...).')
-        if learn.xb.ndim != 4:
-            raise DataError(f'Mix needs pictures (b, c, height, width), and a batch is {tuple(learn.xb.shape)}.')
-        learn.xb, learn.yb = self.mixed(learn.xb, learn.yb, self.labels or len(vocab))
+        if learn.xb.ndim != 4 or not learn.vocab:
+            raise DataError(f'Mix needs pictures (b, c, height, width), and loaders with a vocab: a batch is '
+                            f'{tuple(learn.xb.shape)}, the vocab has {len(learn.vocab)} labels.')
+        learn.xb, learn.yb = self.mixed(learn.xb, learn.yb, len(learn.vocab))
 
     def mixed(self, xb:Tensor, # (b, c, height, width); it is not changed
               yb:Tensor, # labels (b,), int64
@@ -50,6 +37,6 @@ class Mix(Callback):
         "(pictures, targets (b, labels)) of a mixed batch. An odd last one is left as it is."
         mix = Mixup(**self.options, num_classes=labels)
         xb, even = xb.clone(), len(xb) // 2 * 2 # timm mixes in place, and pairs only
-        targets = mixup_target(yb, labels, 1., self.options['label_smoothing'])
+        targets = mixup_target(yb, labels)
         if even: targets[:even] = mix(xb[:even], yb[:even])[1]
         return xb, targets

@@ -11,8 +11,9 @@ from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, gather_object
-from torch.utils.data import DataLoader
+from accelerate.utils import broadcast_object_list, gather_object
+
+from ..base.files import DataError
 
 # %% ../../nbs/tools/training/processes.ipynb #1f04a7e6
 class OneProcess:
@@ -38,9 +39,7 @@ class OneProcess:
 class SeveralProcesses(OneProcess):
     "The processes that torchrun started, seen from one of them."
     def __init__(self, device): # where it computes: 'cpu', or a GPU of its own
-        cpu = torch.device(device).type == 'cpu'
-        whole_batches = DataLoaderConfiguration(split_batches=True)
-        self.accelerator = Accelerator(cpu=cpu, mixed_precision='no', dataloader_config=whole_batches)
+        self.accelerator = Accelerator(cpu=torch.device(device).type == 'cpu', mixed_precision='no')
         self.device = self.accelerator.device
         self.rank = self.accelerator.process_index
         self.world = self.accelerator.num_processes
@@ -55,29 +54,27 @@ class SeveralProcesses(OneProcess):
         return self.accelerator.prepare_model(net)
 
     def release(self):
-        "Let go of the networks and loaders that were prepared for a fit: accelerate keeps each of them."
+        "Let go of the network that was prepared for a fit: accelerate keeps each of them."
         self.accelerator.free_memory()
 
     def no_sync(self, net): # from `wrap`
         "A block whose gradients stay here, because more will be added before they are averaged."
         return self.accelerator.no_sync(net)
 
-    def share(self, load): # ours, torch's, or any list of batches: of that every process takes all
-        "The loader, as it gives this process its part of each batch."
-        if hasattr(load, 'rank'):
-            load.rank, load.world = self.rank, self.world
-        elif isinstance(load, DataLoader):
-            return self.accelerator.prepare_data_loader(load)
+    def share(self, load): # one of ours
+        "The loader, as it gives this process its part of each batch. Another than ours is a `DataError`."
+        if not hasattr(load, 'rank'):
+            raise DataError(f'{self.world} processes share batches of `loaders` or `Loader` from coursehelpers.data, '
+                            f'and this is a {type(load).__name__}.')
+        load.rank, load.world = self.rank, self.world
         return load
 
     def weight(self, load, i:int): # a loader; the place of a batch
         "What the mean loss of this process's part counts in the mean over processes."
-        return load.weight(i) if hasattr(load, 'weight') else 1
+        return load.weight(i)
 
     def whole(self, part, load, i:int): # (preds, y) of this process; a loader; the place of a batch
         "(preds, y) of the whole batch, in the order of the data."
-        if not hasattr(load, 'rank'):
-            return self.accelerator.gather_for_metrics(part) if isinstance(load, DataLoader) else part
         real = len(part[1]) if load.weight(i) else 0 # one that got no row was given another's
         parts = self.collect([v[:real].cpu() for v in part])
         whole = [torch.cat(shares) for shares in zip(*parts)] # preds, y

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .callbacks import Callback
@@ -29,6 +30,7 @@ from coursehelpers.training.checkpoints import (
     write,
 )
 from .devices import moved
+from .groups import highest_rates
 from .watching import not_finite
 
 # %% ../../nbs/tools/training/resume.ipynb #effb15ed
@@ -38,24 +40,21 @@ def _name(thing):
     name = getattr(function, '__name__', type(thing).__name__)
     return f'{name} {getattr(thing, "keywords", "")}'.strip()
 
-def _first_batch(load):
-    "What tells one loader of ours from another: JSON, the same on every device."
+def _first_targets(load):
+    "What tells one loader of ours from another: labels of its first batch."
     whole = copy.copy(load)
     whole.rank, whole.world = 0, 1 # not one process's part of it
-    xb, yb = whole.batch(0, 0)
-    inputs = xb.float()
-    return dict(first_inputs=[inputs.mean().item(), inputs.std().item()], first_targets=yb.flatten()[:16].tolist())
+    return whole.batch(0, 0)[1].flatten()[:16].tolist()
 
 def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
-    groups, load = learn.opt.param_groups, learn.dls.train
-    first = _first_batch(load) if hasattr(load, 'batch') else {}
+    load = learn.dls.train
+    first = _first_targets(load) if hasattr(load, 'batch') else None
     return dict(epochs=learn.epochs, accumulate=learn.accumulate, precision=learn.precision,
-                lr=[g.get('max_lr', g.get('initial_lr', g['lr'])) for g in groups],
-                trained=[len(g['params']) for g in groups], optimiser=_name(learn.opt_func),
+                lr=highest_rates(learn.opt), optimiser=_name(learn.opt_func),
                 schedule=_name(learn.schedule), loss=_name(learn.loss_func),
                 callbacks=sorted(type(c).__name__ for c in learn.active if getattr(c, 'state_dict', dict)()),
-                batches=len(load), validation_batches=len(learn.dls.valid), vocab=learn.vocab, **first)
+                batches=len(load), vocab=learn.vocab, first_targets=first)
 
 # %% ../../nbs/tools/training/resume.ipynb #b3d72fe6
 def _stateful(learn):
@@ -69,19 +68,17 @@ def _stateful(learn):
         if hasattr(c, 'state_dict'): parts[f'{name} {seen[name]}'] = c
     return parts | dict(model=learn.model)
 
-_kept = 'first_loss', 'history', 'ends', 'stop'
+_kept = 'losses', 'rates', 'first_loss', 'history', 'ends', 'stop'
 
 def run_state(learn, # a Learner whose fit is running
               epoch:int, # of this fit
               batch:int, # the next one
               start:dict) -> dict: # the random state at the beginning of the epoch
     "All that a run is, before that batch of that epoch. All the processes must ask together."
-    losses, rates = (torch.tensor(v, dtype=torch.float64) for v in (learn.losses, learn.rates))
     own = learn.processes.collect(dict(start=start, now=random_state(learn.dls.train)))
     parts = {name: part.state_dict() for name, part in _stateful(learn).items()}
-    spent = perf_counter() - learn.started if batch else 0.
-    return dict(epoch=epoch, batch=batch, spent=spent, losses=losses, rates=rates, own=own,
-                at_once=learn.memory.at_once, parts=parts, kept={name: getattr(learn, name) for name in _kept})
+    kept = {name: getattr(learn, name) for name in _kept}
+    return dict(kept, epoch=epoch, batch=batch, at_once=learn.memory.at_once, own=own, parts=parts)
 
 # %% ../../nbs/tools/training/resume.ipynb #e6d57d7e
 def set_run_state(learn, # a Learner whose fit has begun
@@ -89,9 +86,7 @@ def set_run_state(learn, # a Learner whose fit has begun
     "Put the learner where the run was; gives the random state at the beginning of its epoch."
     own = state['own'][learn.processes.rank % len(state['own'])]
     start, now, batch = own['start'], own['now'], state['batch']
-    known = {name: state['kept'][name] for name in _kept}
-    known |= dict(epoch=state['epoch'], losses=state['losses'].tolist(), rates=state['rates'].tolist())
-    known['started'] = perf_counter() - state['spent']
+    known = {name: state[name] for name in ('epoch', *_kept)}
     learn.memory.at_once = state['at_once']
     for name, part in _stateful(learn).items():
         if name in state['parts']: part.load_state_dict(state['parts'][name])
@@ -121,24 +116,18 @@ _advice = ('Nothing was loaded or overwritten. Call `fit` as it was called then;
            'or give `checkpoint` another name to train anew, or delete the file.')
 
 class Checkpoint(Callback):
-    """Keeps the whole run in one file, and goes on from it: after the same `fit` the weights are the same, bit for bit.
-    Another word than '60s' or a number is a `ValueError`."""
+    "Keeps the whole run in one file, and goes on from it: after the same `fit` the weights are the same, bit for bit."
     order = 1000 # when all the others have done their work
 
     def __init__(self, path, # the file
-                 every='60s'): # how often: seconds like '60s', or a number of batches
+                 every:int|None=None): # batches from one file to the next; None: as many as a minute takes
         self.path = Path(path)
-        self.warned = False
-        try:
-            self.seconds = float(every.removesuffix('s')) if isinstance(every, str) else 0.
-            self.batches = 0 if isinstance(every, str) else int(every)
-        except ValueError:
-            raise ValueError(f"every={every!r}: give seconds like '60s', or a number of batches.") from None
+        self.every = every
 
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        self.plan, self.start, self.stepped = run_plan(learn), None, False
+        self.plan, self.start = run_plan(learn), None
         learn.processes.wait()
         if self.path.exists(): self.resume(learn)
         else: self.save(learn, 0, 0) # at once, so that a bad path or a full disk is found now
@@ -146,14 +135,11 @@ class Checkpoint(Callback):
     def before_epoch(self, learn): # a Learner
         self.start = random_state(learn.dls.train)
 
-    def before_step(self, learn): # a Learner
-        self.stepped = True
-
     def after_batch(self, learn): # a Learner
         self.count += 1
-        if self.stepped and self.due(learn):
-            self.save(learn, learn.epoch, learn.batch + 1)
-        self.stepped = False # between two steps there are gradients, and no file holds those
+        done = learn.batch + 1
+        stepped = done % learn.accumulate == 0 # between two steps there are gradients, and no file holds those
+        if stepped and self.due(learn): self.save(learn, learn.epoch, done)
 
     def after_epoch(self, learn): # a Learner
         self.save(learn, learn.epoch + 1, 0)
@@ -164,30 +150,27 @@ class Checkpoint(Callback):
 
     def due(self, learn) -> bool: # a Learner
         "Is it time? All the processes say the same, so they ask each other, and not after each batch."
-        if self.batches: return self.count >= self.batches
+        if self.every: return self.count >= self.every
         if learn.world > 1 and learn.batch % 16 != 15: return False
-        return learn.processes.from_main(perf_counter() - self.last > self.seconds)
+        return learn.processes.from_main(perf_counter() - self.last > 60)
 
     def save(self, learn, # a Learner
              epoch:int, # of this fit
              batch:int): # the next one
-        "Write the file. A full disk is one warning, and the last good file stays; a bad weight is a `NonFiniteLoss`."
+        "Write the file. A full disk is a warning, and the last good file stays; a bad weight is a `NonFiniteLoss`."
         learn.log.flush()
-        numbers = [v for v in learn.model.state_dict().values() if v.is_floating_point()]
-        if not all(v.isfinite().all() for v in numbers):
+        if not all(v.isfinite().all() for v in learn.model.state_dict().values()):
             raise not_finite(learn, 'a weight became infinite or no number', learn.batch)
         self.count, self.last = 0, perf_counter()
         state = run_state(learn, epoch, batch, self.start)
         if not learn.is_main: return
-        tensors = {}
-        info = dict(kind='run', plan=self.plan, state=take_tensors(state, tensors, 'run'), versions=versions())
+        text, tensors = take_tensors(state, 'run')
+        info = dict(kind='run', plan=self.plan, state=text, versions=versions())
         try:
             write(self.path, tensors, info)
-        except OSError as e:
-            if not self.warned:
-                warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last '
-                              'good one, if there was one.', RuntimeWarning, stacklevel=2)
-            self.warned = True
+        except (OSError, SafetensorError) as e: # the one or the other, where a disk is full
+            warnings.warn(f'no checkpoint could be written ({e}). Training goes on; {self.path} keeps the last '
+                          'good one, if there was one.', RuntimeWarning, stacklevel=2)
 
     def resume(self, learn): # a Learner
         "Go on from the file. A run of another model or plan is a `CheckpointError`, and nothing is changed."

@@ -22,18 +22,15 @@ from .watching import NonFiniteLoss
 @contextmanager
 def untouched(model, # any module
               dls): # its loaders: a Dls
-    "What the block does to the model, its loaders and the random state is undone."
+    "What the block does to the model, its loaders and the random state is undone; gradients are dropped."
     weights, state = copy.deepcopy(model.state_dict()), random_state(dls.train)
-    grads = [(p, p.grad) for p in model.parameters()]
     places = [(load, load.epoch, load.skip) for load in (dls.train, dls.valid) if hasattr(load, 'skip')]
-    model.zero_grad() # sets them to None, so that those in `grads` stay as they are
     try:
         with same_modes(model):
             yield
     finally:
         model.load_state_dict(weights)
-        for p, grad in grads:
-            p.grad = grad
+        model.zero_grad()
         for load, epoch, skip in places:
             load.epoch, load.skip = epoch, skip
         set_random_state(state, dls.train)
@@ -54,13 +51,10 @@ def try_rates(learn, # a Learner
               high:float, # the last one
               steps:int) -> tuple: # how many
     """(rates, the loss of one batch at each). The fastest group of parameters gets these rates, the others their share.
-    A loss that is no number ends the search; at the first rate it is a `NonFiniteLoss`. One step is a `ValueError`."""
-    if steps < 2:
-        raise ValueError(f'lr_find(steps={steps}): two at least, the lowest and the highest rate.')
-
+    A loss that is no number ends the search; at the first rate it is a `NonFiniteLoss`."""
     def rising(opt, n):
         start = low / max(g['lr'] for g in opt.param_groups)
-        return LambdaLR(opt, lambda i: start * (high / low)**(i / (steps - 1)))
+        return LambdaLR(opt, lambda i: start * (high / low)**(i / max(1, steps - 1)))
 
     probe = copy.copy(learn)
     probe.history, probe.losses, probe.rates, probe.ends = [], [], [], []
