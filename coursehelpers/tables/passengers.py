@@ -47,7 +47,7 @@ def titanic():
 
 # %% ../../nbs/tools/tables/passengers.ipynb #passengers
 def passengers():
-    """A table of 891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, gaps included: `Survived` is 0 or 1.
-    A file that is missing or was changed is a `DataError`."""
+    """A table of 891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, gaps included:
+    `Survived` is 0 or 1. A file that is missing or was changed is a `DataError`."""
     import pandas as pd
     return pd.read_csv(sample('titanic_train.csv'))
