@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['part', 'baseline_by', 'missed', 'dummies', 'Features', 'ready', 'aboard', 'linear', 'linear_gradient', 'by_autograd',
            'apart', 'fit', 'squashed', 'sigmoid_gradient', 'hidden', 'start', 'hidden_gradient', 'deep',
-           'deep_gradient', 'best_possible', 'as_module', 'twin_inputs']
+           'deep_gradient', 'best_possible', 'twin_inputs']
 
 # %% ../nbs/full/05_titanic.ipynb #imports
 import numpy as np
@@ -293,25 +293,6 @@ def best_possible(rows:pd.DataFrame, # the rows to be judged on, with their answ
     needs their answers, so it is a floor and no model."""
     y = torch.tensor(rows[target].to_numpy()).double()
     return missed(baseline_by(rows, rows, by, target), y)
-
-# %% ../nbs/full/05_titanic.ipynb #as_module
-def _dense(w, b=None):
-    "An `nn.Linear` with these weights (in, out) or (in,) and this bias."
-    w = w.reshape(len(w), -1)
-    layer = torch.nn.Linear(*w.shape, bias=b is not None, dtype=w.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(w.T)
-        if b is not None: layer.bias.copy_(b)
-    return layer
-
-def as_module(params, # [w, w2, b2, ...] as `start` makes them
-              squash:bool=True) -> torch.nn.Module: # False: no sigmoid, as in `linear`
-    "The model `deep` (or `linear`) as a torch module with a copy of these weights: (n, d) -> (n,)."
-    layers = [_dense(params[0])]
-    for w, b in zip(params[1::2], params[2::2]):
-        layers += [torch.nn.ReLU(), _dense(w, b)]
-    if squash: layers.append(torch.nn.Sigmoid())
-    return torch.nn.Sequential(*layers, torch.nn.Flatten(0))
 
 # %% ../nbs/full/05_titanic.ipynb #twin_inputs
 def twin_inputs() -> dict:

@@ -18,7 +18,6 @@ from coursehelpers.tabular import (
     Features,
     aboard,
     apart,
-    as_module,
     baseline_by,
     best_possible,
     by_autograd,
@@ -233,12 +232,24 @@ def linear_gradient_of_w1(x, y, w1, w2, b): return [torch.zeros_like(w1)]
 
 # ---- the same by torch and by the Learner
 
+def as_torch(params, squash=True):
+    "The model `deep` (or `linear`) as torch writes it, with a copy of these weights."
+    layers = []
+    for w, b in zip([params[0], *params[1::2]], [None, *params[2::2]]):
+        w = w.reshape(len(w), -1)
+        layers += [nn.ReLU(), nn.Linear(*w.shape, bias=b is not None, dtype=w.dtype)]
+        with torch.no_grad():
+            layers[-1].weight.copy_(w.T)
+            if b is not None: layers[-1].bias.copy_(b)
+    return nn.Sequential(*layers[1:], nn.Sigmoid() if squash else nn.Identity(), nn.Flatten(0))
+
+
 @pytest.mark.parametrize('name', MODELS)
 def test_torch_and_the_learner_make_the_same_steps(name, everybody):
     model, gradient, sizes, lr = MODELS[name]
     (x, y), (new_x, new_y) = everybody
-    mine, module = start(6, *sizes, 1), as_module(start(6, *sizes, 1), squash=name != 'linear')
-    learn = Learner(as_module(mine, squash=name != 'linear'), Dls.of([(x, y)], [(new_x, new_y)]), loss_func=mse,
+    mine, module = start(6, *sizes, 1), as_torch(start(6, *sizes, 1), squash=name != 'linear')
+    learn = Learner(as_torch(mine, squash=name != 'linear'), Dls.of([(x, y)], [(new_x, new_y)]), loss_func=mse,
                     metrics=(missed,), opt_func=torch.optim.SGD, schedule=None)
     losses, opt, theirs = fit(model, gradient, mine, x, y, lr, 60), torch.optim.SGD(module.parameters(), lr), []
     for _ in range(60):
