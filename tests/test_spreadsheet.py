@@ -34,7 +34,7 @@ def office():
 
 
 def start(n=30, d=4, k=2, seed=3, **other):
-    "Arguments for `write_twin`: made-up people; with this seed one unit speaks for all of them, the other for some."
+    "Arguments for `write_twin`: random people; with this seed one unit speaks for all of them, the other for some."
     g = torch.Generator().manual_seed(seed)
     x = torch.rand(n, d, generator=g).round(decimals=2).double()
     x[:, -1] = 1

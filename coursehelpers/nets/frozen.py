@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -218,6 +217,7 @@ def choose_decay(x:Tensor, # features (n, d) of training pictures; the validatio
                  folds:int=4): # of the cross-validation
     """(the decay with the lowest error in cross-validation, of equals the strongest; that error, 0 to 1, and 0 where no
     label has two pictures)."""
+    from sklearn.model_selection import StratifiedKFold # here: it loads for half a second
     folds = min(folds, int(y.bincount().max()))
     if folds < 2: return max(tries), 0.
     with warnings.catch_warnings():

@@ -8,8 +8,6 @@ __all__ = ['titanic', 'passengers']
 # %% ../../nbs/tools/tables/passengers.ipynb #a2348a7f
 import io
 
-import pandas as pd
-
 from ..base.samples import sample
 
 # %% ../../nbs/tools/tables/passengers.ipynb #3f009e64
@@ -41,13 +39,15 @@ crew   female adult 1  20
 crew   female adult 0   3
 """
 
-def titanic() -> pd.DataFrame:
-    "The 2,201 people aboard, one a row: `class`, `sex`, `age` as text, `survived` 0 or 1 (Dawson 1995)."
+def titanic():
+    "A table of the 2,201 people aboard, one a row: `class`, `sex`, `age` as text, `survived` 0 or 1 (Dawson 1995)."
+    import pandas as pd # here: who asks for no table does not wait for it
     kinds = pd.read_csv(io.StringIO(_aboard), sep=r'\s+')
     return kinds.loc[kinds.index.repeat(kinds.pop('people'))].reset_index(drop=True)
 
 # %% ../../nbs/tools/tables/passengers.ipynb #passengers
-def passengers() -> pd.DataFrame:
-    """891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, with its gaps; `Survived` is 0 or
-    1. A file that is missing or was changed is a `DataError`."""
+def passengers():
+    """A table of 891 of the passengers, one a row, in the twelve columns of Kaggle's train.csv, gaps included:
+    `Survived` is 0 or 1. A file that is missing or was changed is a `DataError`."""
+    import pandas as pd
     return pd.read_csv(sample('titanic_train.csv'))

@@ -7,14 +7,12 @@ __all__ = ['best_forecast', 'weather']
 
 # %% ../../nbs/tools/tables/weather.ipynb #imports
 import numpy as np
-import pandas as pd
 
 # %% ../../nbs/tools/tables/weather.ipynb #eb60a62c
 _noise = 2. # °C
 
-def _season(date):
-    "The maximum that the calendar expects, °C: a cosine of the day of the year, 22 in July and 0 in January."
-    day = np.asarray(pd.DatetimeIndex(date).day_of_year, dtype=float)
+def _season(day):
+    "The maximum that the calendar expects on that day of the year, °C: a cosine, 22 in July and 0 in January."
     return 11 - 11 * np.cos(2 * np.pi * (day - 20) / 365.25)
 
 def _forecast(season, next_season, row):
@@ -24,11 +22,11 @@ def _forecast(season, next_season, row):
     left = .7 * (row['max'] - season) # what is above the season today is mostly so tomorrow
     return next_season + left + .35 * south + 2.5 * clear - (row['rain'] > 0) + .06 * (row['pressure'] - 1013)
 
-def best_forecast(days:pd.DataFrame) -> pd.Series: # rows of `weather`
-    """Tomorrow's maximum as well as today's row can tell it, °C: the mean that the recipe adds its noise to. No
-    forecast beats it but by luck."""
-    today = pd.DatetimeIndex(days.date)
-    return pd.Series(_forecast(_season(today), _season(today + pd.Timedelta(days=1)), days), index=days.index)
+def best_forecast(days): # rows of `weather`
+    """Tomorrow's maximum as well as today's row can tell it, °C, a column: the mean that the recipe adds its noise to.
+    No forecast beats it but by luck."""
+    tomorrow = days.date + np.timedelta64(1, 'D')
+    return _forecast(_season(days.date.dt.day_of_year), _season(tomorrow.dt.day_of_year), days)
 
 # %% ../../nbs/tools/tables/weather.ipynb #0ee9c235
 def _sky(days, rng):
@@ -49,13 +47,14 @@ def weather(days:int=1461, # rows; 1461 are four years
             seed:int=0, # where the random numbers start
             noise:float=_noise, # °C: what no forecast can know
             after:bool=False, # add `orchard`, a column that was filled in a day later?
-            repeats:int=0) -> pd.DataFrame: # days that were entered twice by mistake
-    """A simulated station, a day a row, in order of time: what was seen today, and `tomorrow`, the next day's
-    maximum in °C. `.attrs['noise_floor']` is `noise`."""
+            repeats:int=0): # days that were entered twice by mistake
+    """A table of a simulated station, a day a row, in order of time: what was seen today, and `tomorrow`, the next
+    day's maximum in °C. `.attrs['noise_floor']` is `noise`."""
+    import pandas as pd # here: who asks for no table does not wait for it
     rng, warm_up = np.random.default_rng(seed), 60
     n = days + warm_up
     date = pd.date_range('2001-01-01', periods=n + 1) - pd.Timedelta(days=warm_up)
-    season, sky, top = _season(date), _sky(n, rng), np.zeros(n + 1)
+    season, sky, top = _season(date.day_of_year), _sky(n, rng), np.zeros(n + 1)
     top[0] = season[0]
     for t, e in enumerate(noise * rng.normal(size=n)):
         today = {name: column[t] for name, column in sky.items()}
