@@ -60,14 +60,14 @@ def place_labels(ax, # where the points are drawn
                  points, # (x, y) of each, as on the axes
                  labels, # a text for each, the most important first
                  size:float=7, # of the letters
-                 line=None) -> list: # (x, y) of the corners of a line
+                 line=None) -> list: # (n, 2): the corners of a line
     """Write labels beside their points so that none touches another, a point or the edge, nor the line if possible.
     Gives the texts. A label that finds no place is left out."""
     ax.figure.canvas.draw()
     ax.figure.set_layout_engine('none') # what is placed now must not move
     pixels, edge = ax.transData.transform, ax.get_window_extent()
     taken = [Bbox([at, at]).padded(4) for at in pixels(points)]
-    line = Path(pixels(line)) if line else None
+    line = None if line is None or not len(line) else Path(pixels(line))
     hair = dict(arrowstyle='-', color='#888888', lw=.5, shrinkA=0, shrinkB=4) # too short to see where a label is near
     texts = []
     for point, label in zip(points, labels):
