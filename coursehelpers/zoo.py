@@ -182,14 +182,15 @@ def _error(shares, # (n,): how often each picture was wrong, 0 to 1
     "The mean error, 0-d."
     return shares.mean()
 
+_error.__name__ = 'error' # as `paired` prints it
+
 def versus(a:Row, # from `measure_arch`
            b:Row) -> Paired: # of the same pictures
     """The difference of their errors, paired; a `ValueError` if they were not judged on the same
     pictures, or it is not known which of them were wrong."""
     if (a.data, len(a.wrong)) != (b.data, len(b.wrong)) or len(a.wrong) != a.held:
-        raise ValueError(f'{a.title} was judged on {a.data or "nothing"}, {b.title} on '
-                         f'{b.data or "nothing"}: to be compared, both have to say of the same '
-                         'pictures which of them were wrong')
+        raise ValueError(f'{a.title} ({a.data}) and {b.title} ({b.data}): both have to say of the '
+                         'same pictures which of them were wrong')
     names = [f'{row.title}, {row.how}' for row in (a, b)]
     one, two = _shares(a), _shares(b)
     return paired(_error, one, two, torch.zeros_like(one), names, unit='%')
@@ -215,7 +216,8 @@ def compare_archs(pictures, # `Pictures`
         try:
             rows.append(measure_arch(pictures, arch, **options))
         except Exception as e: # whatever it is: the others go on
-            print(f'{arch}: no result: {(str(e).strip() or type(e).__name__).splitlines()[0]}')
+            why = str(e).strip() or type(e).__name__
+            print(f'{arch}: no result: {why.splitlines()[0].split(": ")[0]}')
     if not rows:
         raise DataError('none of these nets gave a result; the reasons are printed above')
     return ranking(rows)

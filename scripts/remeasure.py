@@ -1,8 +1,8 @@
 """Measure what the course ships anew, on a quiet machine, into nets/measured.json.
 
 python -m scripts.remeasure speed: pictures a second and memory of some thirty nets, random weights, a few minutes.
-python -m scripts.remeasure pets: errors on the 370 pets that come with the course, by frozen features and by fine-tuning
-the whole net, five hands each, for each net whose weights are in the data folder or can be fetched."""
+python -m scripts.remeasure pets: errors on the 370 pets that come with the course, with frozen features (25 rounds) and
+with the whole net fine-tuned (5), of each net whose weights are in the data folder or can be fetched."""
 import ctypes
 import gc
 import json

@@ -65,14 +65,11 @@ class Row:
     def millions(self): return self.params / 1e6
 
     def __repr__(self):
-        facts, rounds = [], len(self.errors)
-        if rounds: facts += [f'error {self.error:.1f} ± {self.se:.1f} %', self.data, self.how]
-        if rounds > 1: facts.append(f'{rounds} rounds, {min(self.errors):.1f} to {max(self.errors):.1f} %')
-        if self.seconds: facts.append(f'{self.seconds:.2g} s')
-        if self.rate: facts.append(f'{self.rate:,.0f} pictures/s')
-        if self.memory: facts.append(f'{self.memory:,.0f} MB')
-        if self.params: facts.append(f'{self.millions:.1f} million parameters')
-        return f'{self.title}: {"; ".join(facts)}'
+        rounds = f'{len(self.errors)} rounds, {min(self.errors):.1f} to {max(self.errors):.1f} %' if self.errors else ''
+        facts = [rounds and f'error {self.error:.1f} ± {self.se:.1f} %', self.data, self.how, rounds,
+                 self.seconds and f'{self.seconds:.2g} s', self.rate and f'{self.rate:,.0f} pictures/s',
+                 self.memory and f'{self.memory:,.0f} MB', self.params and f'{self.millions:.1f} million parameters']
+        return f'{self.title}: {"; ".join(filter(None, facts))}'
 
 # %% ../../nbs/tools/nets/rows.ipynb #587340a1
 def my_file() -> Path:
