@@ -15,7 +15,7 @@ from ..results import machine
 
 # %% ../../nbs/tools/nets/costs.ipynb #d10f0e96
 COSTS = dict(milliseconds='ms a picture', memory='MB at the peak', millions='million parameters',
-             seconds='s for the whole job') # columns of a table, and what they say on an axis
+             seconds='s to train and judge one') # columns of a table, and what they say on an axis
 LOOKS = dict(levit=('orange', 'D'), convnext=('blue', 'o'), resnet=('black', 's'), vit=('vermillion', '^'),
              mobilenet=('green', 'v'), efficientnet=('sky', 'P'), swin=('purple', '<'), regnet=('yellow', 'h'),
              test=('blue', 'X'), other=('black', '*')) # colour and marker of each family
@@ -60,14 +60,14 @@ def place_labels(ax, # where the points are drawn
                  points, # (x, y) of each, as on the axes
                  labels, # a text for each, the most important first
                  size:float=7, # of the letters
-                 line=None) -> list: # (x, y) of the corners of a line
+                 line=None) -> list: # (n, 2): the corners of a line
     """Write labels beside their points so that none touches another, a point or the edge, nor the line if possible.
     Gives the texts. A label that finds no place is left out."""
     ax.figure.canvas.draw()
     ax.figure.set_layout_engine('none') # what is placed now must not move
     pixels, edge = ax.transData.transform, ax.get_window_extent()
     taken = [Bbox([at, at]).padded(4) for at in pixels(points)]
-    line = Path(pixels(line)) if line else None
+    line = Path(pixels(line)) if line is not None and len(line) else None
     hair = dict(arrowstyle='-', color='#888888', lw=.5, shrinkA=0, shrinkB=4) # too short to see where a label is near
     texts = []
     for point, label in zip(points, labels):

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import pandas as pd
 
@@ -28,17 +28,14 @@ _long = r'_patch(16|4)|_window\d+|_224$|_100$|_conv(?=_)' # what a label in a fi
 @dataclass
 class Row:
     "What was measured of one model. What was not measured is empty."
-    name: str # with a tag, where the weights have one
+    name: str # with a tag, where the weights have one; `.random` for random weights
     size: int = 224 # height and width of the pictures, in pixels
-    data: str = '' # the pictures whose labels were to be found; '': only speed and memory were measured
-    errors: list = field(default_factory=list) # in percent, one for each seed
-    seeds: list = field(default_factory=list)
-    held: int = 0 # pictures in the validation set of one seed
-    fresh: bool = False # another validation set for each seed?
-    wrong: str = '' # which of these pictures were wrong, packed
-    how: str = '' # e.g. frozen features
-    weights: str = '' # the file, or auto
-    seconds: float|None = None # for the whole job of one seed
+    data: str = '' # the pictures whose labels were to be found, and how many; '': only the speed was measured
+    how: str = '' # frozen features, or 3 epochs of the whole model
+    errors: list = field(default_factory=list) # in percent, one for each round: five for each dealing
+    held: int = 0 # different pictures it was judged on
+    wrong: str = '' # a digit for each of these pictures: in how many dealings it was wrong
+    seconds: float|None = None # to train one model and judge it, pictures decoded
     rate: float|None = None # pictures a second, looking only
     batch: int|None = None # pictures at a time, for rate and memory
     memory: float|None = None # MB at the peak, beside the libraries
@@ -46,9 +43,7 @@ class Row:
     device: str = '' # in words
     versions: str = ''
     date: str = ''
-    source: str = '' # who measured the error; '': the course
-    problem: str = '' # why there is no number
-    mine: bool = False # from your own file?
+    source: str = '' # who measured it: 'you', or the name of a table; '': the course
 
     @property
     def arch(self): return self.name.partition('.')[0]
@@ -59,31 +54,22 @@ class Row:
     @property
     def pretrained(self): return pretrained_on(self.name)
     @property
+    def title(self): return f'{self.name} {self.size} px'
+    @property
     def error(self): return mean(self.errors) if self.errors else math.nan
+    @property
+    def se(self): return 100 * standard_error(self.error / 100, self.held) if self.errors else math.nan
     @property
     def milliseconds(self): return self.rate and 1000 / self.rate
     @property
     def millions(self): return self.params / 1e6
 
-    @property
-    def se(self) -> float:
-        "Standard error of the error, in percent: from the seeds, and from the pictures where all seeds share them."
-        if not self.errors: return math.nan
-        by_pictures = 100 * standard_error(self.error / 100, self.held)
-        if len(self.errors) < 2: return by_pictures
-        by_seeds = stdev(self.errors) / len(self.errors)**.5
-        return by_seeds if self.fresh else math.hypot(by_seeds, by_pictures)
-
     def __repr__(self):
-        if self.problem: return f'{self.name}: no result: {self.problem}'
-        facts = []
-        if self.errors: facts = [f'error {self.error:.1f} ± {self.se:.1f} %', self.data]
-        if self.seconds: facts.append(f'{self.seconds:.2g} s a seed')
-        if self.rate: facts.append(f'{self.rate:,.0f} pictures/s')
-        if self.memory: facts.append(f'{self.memory:,.0f} MB')
-        if self.params: facts.append(f'{self.millions:.1f} million parameters')
-        yours = ' (yours)' if self.mine else ''
-        return f'{self.name}@{self.size}: {", ".join(facts)}{yours}'
+        rounds = f'{len(self.errors)} rounds, {min(self.errors):.1f} to {max(self.errors):.1f} %' if self.errors else ''
+        facts = [rounds and f'error {self.error:.1f} ± {self.se:.1f} %', self.data, self.how, rounds,
+                 self.seconds and f'{self.seconds:.2g} s', self.rate and f'{self.rate:,.0f} pictures/s',
+                 self.memory and f'{self.memory:,.0f} MB', self.params and f'{self.millions:.1f} million parameters']
+        return f'{self.title}: {"; ".join(filter(None, facts))}'
 
 # %% ../../nbs/tools/nets/rows.ipynb #587340a1
 def my_file() -> Path:
@@ -108,18 +94,20 @@ def read_rows(file:Path|str) -> list:
 def write_rows(file:Path|str, # is written anew, whole or not at all
                rows): # of `Row`
     "Write rows, a line each, what is empty left out."
-    records = [{k: v for k, v in asdict(r).items() if v and k != 'mine'} for r in rows]
+    records = [{k: v for k, v in asdict(r).items() if v} for r in rows]
     with whole(file) as part:
         part.write_text('[\n' + ',\n'.join(map(json.dumps, records)) + '\n]\n', encoding='utf-8')
 
 def _job(r):
     "What makes two rows the same measurement."
-    return r.name, r.size, r.data, r.how, r.weights, r.seeds, r.device, r.batch
+    return r.name, r.size, r.data, r.how, len(r.errors), r.device, r.batch
 
 def earlier(row:Row, # without its numbers
+            rounds:int, # how many errors are wanted
             file:Path|str|None=None) -> Row|None: # None: your own
     "The same measurement, made before."
-    return next((r for r in read_rows(file or my_file()) if r.errors and _job(r) == _job(row)), None)
+    wanted = _job(replace(row, errors=[0.] * rounds))
+    return next((r for r in read_rows(file or my_file()) if _job(r) == wanted), None)
 
 def keep(row:Row, # is added, or takes the place of an older one of the same measurement
          file:Path|str|None=None): # None: your own
@@ -135,14 +123,14 @@ _numbers = ['error', 'se', 'seconds', 'rate', 'milliseconds', 'memory', 'million
 
 def table(rows) -> pd.DataFrame: # of `Row`
     "A line for each row; what was not measured is NaN."
-    columns = [*_words, 'size', 'mine', *_numbers]
+    columns = [*_words, 'size', *_numbers]
     found = pd.DataFrame([[getattr(r, c) for c in columns] for r in rows], columns=columns)
     return found.astype(dict.fromkeys(_numbers, float))
 
-def measured_rows() -> list:
-    "What was measured, errors and speeds: the course's rows and yours."
-    yours = [replace(r, mine=True) for r in read_rows(my_file())]
-    return read_rows(shipped('nets/measured.json')) + yours
+def measured_rows(data:str='') -> list: # e.g. 'pets 370': only errors on these pictures; '': all, speeds too
+    "What was measured: the course's rows, and yours with the source 'you'."
+    yours = [replace(r, source='you') for r in read_rows(my_file())]
+    return [r for r in read_rows(shipped('nets/measured.json')) + yours if not data or r.data == data]
 
 def _published(speeds):
     "A row for each published error and each machine on which the model's speed is known."
@@ -152,10 +140,10 @@ def _published(speeds):
     for name, size, error in all_published():
         net = about(name)
         for s in known[net.arch, size] or [Row(name, size)]:
-            yield replace(s, name=name, data='imagenet', errors=[error], held=by['pictures'], source=by['what'],
-                          params=net.params)
+            yield replace(s, name=name, data='imagenet', errors=[error], held=by['pictures'],
+                          source=s.source or by['what'], params=net.params)
 
-def results(data:str='') -> pd.DataFrame: # 'imagenet', 'pets', 'photo_digits': only those; '': all
+def results(data:str='') -> pd.DataFrame: # 'imagenet', 'pets': only these pictures; '': all
     "The table of all rows with an error: measured by the course, by you, or published."
     rows = measured_rows()
     errors = [r for r in rows if r.errors]
