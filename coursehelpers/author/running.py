@@ -101,12 +101,12 @@ def tidy(nb:dict) -> dict: # a notebook
     "A notebook as it is stored: without what differs from run to run. A new dict."
     from nbdev.clean import clean_nb
     nb = still(nb)
-    clean_nb(nb, allowed_metadata_keys=['course'], allowed_out_metadata_keys=['image/png', 'image/svg+xml'])
+    clean_nb(nb, allowed_metadata_keys=['course'], allowed_out_metadata_keys=list(_images))
     return nb
 
 # %% ../../nbs/tools/author/running.ipynb #61239b5f
 _images = ('image/png', 'image/jpeg', 'image/svg+xml')
-_most = 300_000 # bytes of a stored notebook
+_most = 600_000 # bytes of a stored notebook
 
 def _mute(o):
     "Is this a figure without alt text? One with HTML beside it carries its words there."
