@@ -10,6 +10,7 @@ import copy
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -177,7 +178,9 @@ class VisionLearner(Learner):
 
     def get_preds(self, batches=None): # of (xb, yb); None: the validation set
         """(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image,
-        where that keeps its label."""
+        where that keeps its label. A file is a `TypeError`: `predict` takes those."""
+        if isinstance(batches, (str, Path)):
+            raise TypeError(f'{batches}: get_preds takes batches. Try learn.predict({str(batches)!r})')
         if batches is not None: return super().get_preds(batches)
         scores = self.frozen.scores(self.dls.pictures.flip)
         return scores.mean(0), self.dls.pictures.y[self.dls.valid.rows]

@@ -6,11 +6,14 @@
 __all__ = ['cross_validated', 'best_temperature', 'Interpretation']
 
 # %% ../../nbs/tools/nets/interpretation.ipynb #interp-imports
+import warnings
+
 import torch
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..base.files import DataError
 from ..images.showing import show_pictures
 from .frozen import choose_decay, fit_linear
 from ..plots import COLOURS, figure, plain_text, show
@@ -20,11 +23,16 @@ def cross_validated(z:Tensor, # features (views, n, d)
                     y:Tensor, # labels (n,)
                     labels:int, # how many there are
                     decay:float|None=None, # of the head; None: chosen without the fold, each time
-                    folds:int=5) -> Tensor: # every label needs two pictures at least to be learned
-    "Scores (n, labels) of each picture by a head that was fitted without it."
-    scores = torch.zeros(len(y), labels)
-    folds = min(folds, int(y.bincount().max()))
-    for train, valid in StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y):
+                    folds:int=5) -> Tensor: # at most; a label with one picture is in none of the heads that judge it
+    """Scores (n, labels) of each picture by a head that was fitted without it. Where no label has two pictures, it is a
+    `DataError`."""
+    scores, folds = torch.zeros(len(y), labels), min(folds, int(y.bincount().max()))
+    if folds < 2:
+        raise DataError('one picture of each label: nothing is left to learn from when it is left out. Take more.')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning) # that a label has fewer pictures than there are folds
+        parts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y))
+    for train, valid in parts:
         chosen = decay or choose_decay(z[:, train].mean(0), y[train], labels)[0]
         head = fit_linear(z[:, train].flatten(0, 1), y[train].repeat(len(z)), labels, chosen)
         scores[valid] = F.linear(z[:, valid].mean(0), *head)

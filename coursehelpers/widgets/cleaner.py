@@ -23,7 +23,7 @@ import traitlets
 from PIL import Image
 from torch.nn import functional as F
 
-from ..base.files import DataError, locked, whole
+from ..base.files import DataError, locked, shipped, whole
 from ..images.reading import read_picture
 from ..images.sets import Pictures, Problem
 from ..plots import figure, plain_text
@@ -63,11 +63,13 @@ def _rows_by_key(pictures):
 
 def correction_tables(pictures:Pictures) -> list:
     """Where corrections of these pictures are kept: the place for them, and the one to use if that cannot be written.
-    The latter may be missing."""
+    The latter may be missing. Pictures that come with the course have theirs beside your progress."""
     beside = settings().run.progress.parent
     if not pictures.files: return [beside/'cleaning.csv']
     root = _root(pictures)
-    return [root/'cleaning.csv', beside/f'cleaning_{root.name}_{_digest(str(root.resolve()).encode(), 4)}.csv']
+    spare = beside/f'cleaning_{root.name}_{_digest(str(root.resolve()).encode(), 4)}.csv'
+    ours = root.resolve().is_relative_to(shipped('samples').resolve())
+    return [spare] if ours else [root/'cleaning.csv', spare]
 
 # %% ../../nbs/tools/widgets/cleaner.ipynb #91310732
 _head = 'file,was,now,when'
