@@ -279,7 +279,10 @@ def loaders(pictures:Pictures, # files or decoded
             batch_size:int|None=None, # None: the profile's
             device=None, # None: the best there is
             keep:str='auto', # decoded pictures: memory, disk (read there) or stream (decoded anew)
-            **options): # augment (True, False or an `Augment`), seed, mean, std
+            augment=True, # vary training pictures as they allow; or False; or an `Augment`
+            seed:int=0, # of the order and the random parts
+            mean=None, # of each channel, 0 to 1; None: ImageNet's, or .5 where there is one channel
+            std=None): # of each channel; None: as for the mean
     """`Dls` for these pictures: decodes files once, tells what was wrong with them,
     and stops if a split cannot be used."""
     files = isinstance(pictures.x, list)
@@ -287,9 +290,11 @@ def loaders(pictures:Pictures, # files or decoded
     p = cached(pictures, presize(size), keep) # a little larger: room for views that zoom in
     if p.report: print(tell(p.report))
     _usable(p)
-    if p.x.shape[1] == 1:
-        options = dict(mean=[.5], std=[.5]) | options
-    return Dls(p, size, batch_size or profile().batch_size, device or best_device(), **options)
+    grey = p.x.shape[1] == 1
+    usual = ([.5], [.5]) if grey else (imagenet_mean, imagenet_std)
+    mean, std = (given or known for given, known in zip((mean, std), usual))
+    return Dls(p, size, batch_size or profile().batch_size, device or best_device(), augment, seed,
+               mean, std)
 
 def _usable(p):
     "Both splits hold pictures, that for training two labels at least, and all are in the vocab."

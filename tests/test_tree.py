@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
 AUTHORS_ONLY = {'nbdev', 'fastcore', 'execnb'}
+WITH_PHOTOGRAPHS = {'00', '01', '09', '10'} # lessons whose outputs may be larger
 
 
 @pytest.mark.skipif('PYTEST_XDIST_WORKER' not in os.environ, reason='one process: nothing to share')
@@ -202,13 +203,14 @@ def test_every_public_name_has_a_docstring():
 
 @pytest.mark.parametrize('path', [p for p in SOURCES if p.parent.name == 'full'], ids=lambda p: p.stem)
 def test_full_lessons_are_light_and_every_figure_has_words(path):
-    assert path.stat().st_size <= 300_000, f'{path.stat().st_size} bytes'
+    most = 600_000 if path.stem[:2] in WITH_PHOTOGRAPHS else 300_000
+    assert path.stat().st_size <= most, f'{path.stat().st_size} bytes'
     outputs = [(c['id'], o) for c in read_nb(path)['cells'] for o in c.get('outputs', [])]
     assert outputs, 'no stored outputs: run `make run`'
     for cell, o in outputs:
         assert o['output_type'] != 'error', cell
-        if 'image/png' in o.get('data', {}):
-            assert o['metadata']['image/png']['alt'].strip(), f'cell {cell}: a figure without alt text'
+        for kind in {'image/png', 'image/jpeg'} & o.get('data', {}).keys():
+            assert o['metadata'][kind]['alt'].strip(), f'cell {cell}: a figure without alt text'
 
 
 def test_nothing_of_a_machine_is_stored():
