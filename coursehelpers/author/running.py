@@ -13,7 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from .launch import read_nb
+from .launch import FOLDS, read_nb
 from ..settings import settings
 
 # %% ../../nbs/tools/author/running.ipynb #514a912e
@@ -101,7 +101,8 @@ def tidy(nb:dict) -> dict: # a notebook
     "A notebook as it is stored: without what differs from run to run. A new dict."
     from nbdev.clean import clean_nb
     nb = still(nb)
-    clean_nb(nb, allowed_metadata_keys=['course'], allowed_out_metadata_keys=['image/png', 'image/svg+xml'])
+    clean_nb(nb, allowed_metadata_keys=['course'], allowed_cell_metadata_keys=FOLDS,
+             allowed_out_metadata_keys=['image/png', 'image/svg+xml'])
     return nb
 
 # %% ../../nbs/tools/author/running.ipynb #61239b5f
