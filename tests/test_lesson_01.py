@@ -74,9 +74,9 @@ def test_runs_of_lesson_00_have_chance_of_their_own():
         if source.startswith(('import math', 'def rolls', 'def flips')):
             exec(source.split('\n\n')[0].replace('#|record mean_of_30_rolls\n', ''), space)
     for make in (space['rolls'], space['flips']):
-        runs = [tuple(make(seed, 200)) for seed in range(40)]
-        pieces = {run[i : i + 40] for run in runs for i in range(160)}
-        assert len(pieces) == 40 * 160  # neighbouring seeds share no stretch
+        runs = [tuple(make(seed, 2000)) for seed in range(5)]
+        pieces = {run[i : i + 60] for run in runs for i in range(1900)}
+        assert len(pieces) == 5 * 1900  # neighbouring seeds share no stretch
 
 
 WANTED = {
@@ -96,7 +96,6 @@ def lesson(tmp_path_factory):
 
     matplotlib.use('agg')
     folder, (imports, found), space = tmp_path_factory.mktemp('lesson'), sections(PATH), {'__name__': 'lesson'}
-    found_error = '\n'.join(s for s in found['## Result and performance'] if 'def part_wrong' in s)
     with pytest.MonkeyPatch.context() as m, warnings.catch_warnings():
         warnings.simplefilter('error')
         m.chdir(folder)
@@ -104,7 +103,6 @@ def lesson(tmp_path_factory):
         for key, value in dict(RUN_PROFILE='smoke', DATA_ROOT=folder / 'data').items():
             m.setenv(f'COURSEHELPERS_{key}', str(value))
         exec(imports, space)
-        exec(found_error, space)
         for heading, last in WANTED.items():
             for source in found[heading]:
                 exec(source, space)
@@ -156,7 +154,7 @@ def test_the_share_of_the_animal_comes_from_its_trimap(lesson):
         with Image.open(file.parents[1] / 'annotations/trimaps' / f'{file.stem}.png') as im:
             counts = im.histogram()
         assert lesson['share'][row].item() == pytest.approx(100 * (1 - counts[2] / sum(counts)), abs=1e-3)
-    assert (lesson['said'] - lesson['s_valid']).abs().mean() < lesson['off'] if 'off' in lesson else True
+    assert (lesson['said'] - lesson['s_valid']).abs().mean() < lesson['off']  # better than always the median
 
 
 def test_a_trimap_that_is_missing_is_named(lesson, tmp_path):

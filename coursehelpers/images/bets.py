@@ -34,8 +34,9 @@ def plot_bets(picture, # a file, a PIL image, or pixels: uint8 (3, h, w)
     names = [vocab[place].replace('_', ' ') for place in places]
     right.barh(range(len(p)), p.tolist(), color=COLOURS['blue'])
     right.set_yticks(range(len(p)), [plain_text(name[:18]) for name in names])
-    right.set(xlim=(0, 1), xlabel='probability', title=plain_text(title.replace('_', ' ')))
+    left.set_title(plain_text(title.replace('_', ' ')), fontsize=9)
+    right.set(xlim=(0, 1), xlabel='probability')
     right.invert_yaxis()
     bets = ', '.join(f'{name} {v:.2f}' for name, v in zip(names, p))
     words = f'{title}: a photograph' if title else 'A photograph'
-    show(fig, f'{words}, and beside it the likeliest names as bars: {bets}.', colours=64)
+    show(fig, f'{words}, and beside it the likeliest names as bars: {bets}.', colours=256)

@@ -9,8 +9,8 @@ __all__ = ['plot_loop']
 from ..plots import COLOURS, figure, show
 
 # %% ../../nbs/tools/training/loop.ipynb #loop-draw
-_boxes = {'photographs': (0, 1), 'weights': (0, 0), 'model': (1.6, .5), 'predictions': (3.2, .5),
-          'loss': (4.8, .5), 'labels': (4.8, 1.25)}
+_boxes = {'photographs': (0, 1.1), 'weights': (0, 0), 'model': (1.7, .55), 'predictions': (3.3, .55),
+          'loss': (4.9, .55), 'labels': (4.9, 1.5)}
 _arrows = [('photographs', 'model'), ('weights', 'model'), ('model', 'predictions'), ('predictions', 'loss'),
            ('labels', 'loss')]
 
@@ -24,16 +24,17 @@ def plot_loop():
     "Draw the training loop: from photographs and weights to the loss, and back to new weights."
     fig, ax = figure(7, 2.6)
     for start, end in _arrows:
-        style = dict(arrowstyle='-|>', color=COLOURS['blue'], lw=2, shrinkA=26, shrinkB=26)
+        near = 16 if end in ('loss', 'model') else 42 # room for the box at the arrow's end
+        style = dict(arrowstyle='-|>', color=COLOURS['blue'], lw=2, shrinkA=0, shrinkB=near + 10 * (end == 'model'))
         ax.annotate('', _boxes[end], _boxes[start], arrowprops=style)
-    back = dict(arrowstyle='-|>', color=COLOURS['vermillion'], lw=2, shrinkA=18, shrinkB=18,
-                connectionstyle='arc,angleA=-90,angleB=-90,armA=50,armB=18,rad=12')
-    ax.annotate('', _boxes['weights'], _boxes['loss'], arrowprops=back)
-    ax.text(2.4, -.42, 'change each weight a little, so that the loss falls', ha='center',
+    back = dict(color=COLOURS['vermillion'], lw=2)
+    ax.plot([4.9, 4.9, 0], [.55, -.75, -.75], **back)
+    ax.annotate('', _boxes['weights'], (0, -.76), arrowprops=dict(arrowstyle='-|>', shrinkA=0, shrinkB=14, **back))
+    ax.text(2.45, -.63, 'change each weight a little, so that the loss falls', ha='center',
             color=COLOURS['vermillion'])
     for name, at in _boxes.items():
         _box(ax, name, at)
-    ax.set(xlim=(-.7, 5.4), ylim=(-.65, 1.55))
+    ax.set(xlim=(-.7, 5.5), ylim=(-.85, 1.75))
     ax.axis('off')
     show(fig, 'The training loop. Photographs and weights go into the model; predictions come out. Predictions and '
               'labels go into the loss. From the loss an arrow leads back to the weights: change each weight a little, '
