@@ -562,6 +562,21 @@ def test_tidy_keeps_what_can_be_read_without_a_kernel():
     assert tidy(made) == made
 
 
+def test_what_folds_a_cell_stays_and_nothing_else_does():
+    "Lab and Colab hide the source of a cell that says so: tidied, with a new head, and in the clean variant."
+    folded = {'cellView': 'form', 'jupyter': {'source_hidden': True}}
+    full = lesson()
+    imports = next(c for c in full['cells'] if c['id'] == 'imports')
+    imports['metadata'] = {**folded, 'tags': ['x']}
+    headed = launch.with_head(full, '07_x.ipynb')
+    next(c for c in headed['cells'] if c['id'] == 'setup')['metadata'] = {**folded, 'execution': 1}
+    made = tidy(launch.with_head(headed, '07_x.ipynb'))
+    for nb_ in (made, clean_nb(made, '07_x.ipynb')):
+        told = {c['id']: c['metadata'] for c in nb_['cells'] if c['metadata']}
+        assert set(told) >= {imports['id']} and all(m == folded for m in told.values()), told
+    assert next(c for c in made['cells'] if c['id'] == 'setup')['metadata'] == folded
+
+
 def test_tidy_keeps_alt_text():
     shows = code('x', 'c', [shown({'image/png': {'alt': 'A line.', 'width': 3}}, **{'image/png': 'x'})])
     assert tidy(nb(shows))['cells'][0]['outputs'][0]['metadata']['image/png']['alt'] == 'A line.'

@@ -10,7 +10,7 @@ __all__ = ['DIRECTIVES', 'AuthoringError', 'parse_cell', 'code_cells', 'make_stu
 import ast
 import re
 
-from .launch import with_head
+from .launch import fold_metadata, with_head
 from ..base.names import did_you_mean
 
 # %% ../../nbs/tools/author/variants.ipynb #d0c6c7e5
@@ -118,9 +118,9 @@ def headings(source:str) -> str: # Markdown
     return '\n\n'.join('\n'.join(lines[a:b]) for a, b in kept)
 
 # %% ../../nbs/tools/author/variants.ipynb #bc39acd5
-def _code(id, source):
+def _code(id, source, metadata=()):
     "A code cell that was not run."
-    return dict(cell_type='code', id=id, metadata={}, source=source, execution_count=None, outputs=[])
+    return dict(cell_type='code', id=id, metadata=dict(metadata), source=source, execution_count=None, outputs=[])
 
 def _clean_code(id, directives, source):
     "The clean cells that one code cell of a full notebook becomes."
@@ -131,7 +131,7 @@ def _clean_code(id, directives, source):
     elif name := directives.get('record'):
         asked = [_code(f'{id}-compare', f"compare('{name}')")]
     if 'gpu' in directives: source = f'#|gpu\n{source}'
-    return [_code(id, source), *asked]
+    return [_code(id, source, fold_metadata(cell)), *asked]
 
 # %% ../../nbs/tools/author/variants.ipynb #0e06a8fc
 def _clean_cells(cell):
