@@ -12,6 +12,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 from coursehelpers.base.files import DataError
 from coursehelpers.results import machine
 
@@ -19,7 +21,8 @@ PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 
 RESULTS = Path(__file__).with_name('RESULTS.md')
 INTRODUCTION = '''# Results of `make bench`
 
-Ratios are ours/theirs, measured in turns in one run. Lower is better unless a row says otherwise.
+Ratios are ours/theirs, measured in turns in one run. Lower is better unless a row says otherwise. Each table says on
+which machine; measuring again replaces the tables of that kind of machine and leaves the others.
 '''
 HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---|---|---|---|\n'
 
@@ -27,7 +30,8 @@ HEAD = '| what | ours | theirs | ratio | target | met | note |\n|---|---|---|---
 def where():
     "The processor and its cores, as records name them, and the memory."
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30 if hasattr(os, 'sysconf') else 0
-    return f'{machine("cpu")}, {memory:.0f} GB'
+    gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
+    return f'{machine("cpu")}, {memory:.0f} GB{gpu}'
 
 
 def line(row):
@@ -45,20 +49,27 @@ def as_ratio(ratio):
     return f'1/{1 / ratio:.1f}' if ratio < 1 else f'{ratio:.2f}'
 
 
-def section(part, rows):
-    "The part's heading, where and when it was measured, and its table."
+def measured(part, rows):
+    "Where and when it was measured, and the table."
     versions = ', '.join(f'{p} {metadata.version(p)}' for p in ('torch', 'timm', 'fastai', 'jupyterlab'))
     python = f'Python {platform.python_version()}'
     facts = [datetime.date.today(), where(), python, versions, f'`python -m bench {part}`']
-    return f'## {part}\n\n{" · ".join(map(str, facts))}\n\n{HEAD}' + '\n'.join(map(line, rows)) + '\n'
+    return f'{" · ".join(map(str, facts))}\n\n{HEAD}' + '\n'.join(map(line, rows))
+
+
+def by_machine(blocks):
+    "{machine: its facts and its table} of a section's blocks of text."
+    return {facts.split(' · ')[1]: f'{facts}\n\n{table}' for facts, table in zip(blocks[::2], blocks[1::2])}
 
 
 def store(part, text):
-    "Put the section into RESULTS.md in place of the one before."
-    old = RESULTS.read_text() if RESULTS.exists() else INTRODUCTION
-    head, *sections = old.split('\n## ')
-    kept = {s.split('\n', 1)[0]: s for s in sections} | {part: text.removeprefix('## ')}
-    RESULTS.write_text('\n## '.join([head, *[kept[p] for p in PARTS if p in kept]]).rstrip() + '\n')
+    "Put facts and table into RESULTS.md, in place of those that this part had from the same kind of machine."
+    old = RESULTS.read_text() if RESULTS.exists() else ''
+    sections = dict(s.strip().split('\n\n', 1) for s in old.split('\n## ')[1:])
+    tables = by_machine(sections.get(part, '').split('\n\n')) | by_machine(text.split('\n\n'))
+    sections[part] = '\n\n'.join(tables.values())
+    told = [f'## {p}\n\n{sections[p]}\n' for p in PARTS if p in sections]
+    RESULTS.write_text('\n'.join([INTRODUCTION, *told]))
 
 
 def main():
@@ -70,10 +81,10 @@ def main():
         parser.error(f'no part {sorted(unknown)[0]!r}; there are {", ".join(PARTS)}')
     for part in parts:
         try:
-            text = section(part, importlib.import_module(f'bench.{part}').run())
+            text = measured(part, importlib.import_module(f'bench.{part}').run())
         except DataError as e:
             sys.exit(f'{part}: {e}')
-        print(text, flush=True)
+        print(f'## {part}\n\n{text}\n', flush=True)
         store(part, text)
 
 

@@ -2,7 +2,7 @@
 
 Same files, weights, picture size, batches and epochs.
 
-Run it alone on a quiet machine, with COURSEHELPERS_DATA_ROOT naming a folder that holds pets224/ and weights/:
+Run it alone on a quiet machine:
     python -m bench engine
 Every layer is trained (one cycle, AdamW), on random parts of the photographs; ours is `fine_tune`, in which batch norms
 keep their statistics and are folded into the convolutions, the peers' batch norms go on collecting. Each run is
@@ -21,9 +21,7 @@ import time
 
 import psutil
 
-from coursehelpers.base.files import DataError
-from coursehelpers.nets.weights import create, find_weights
-from coursehelpers.settings import settings
+from coursehelpers.nets.weights import create
 
 ARCH, SIZE, BATCH, EPOCHS, LR = 'mobilenetv2_100', 128, 32, 2, 1e-3
 
@@ -141,9 +139,6 @@ def job(who, seed):
 
 def run(rounds=5):
     "Rows for bench/RESULTS.md."
-    if not find_weights(ARCH):
-        raise DataError(f'{settings().data.root}/weights: no {ARCH}*.safetensors. '
-                        'Set COURSEHELPERS_DATA_ROOT to a folder that has it.')
     found = {who: [] for who in JOBS}
     for seed in range(rounds):
         for who in JOBS:

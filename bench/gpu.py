@@ -6,7 +6,7 @@ Three questions. (a) Pictures a second of a training that is fed by our loader, 
 of random numbers that lies on the device already: what is lost is the cost of feeding it. (b) The same job by fastai:
 same files, network, size, batches, random parts, precision; the second epoch on. (c) The error on all the held-out
 pets after three epochs of fine-tuning, where data and weights are present. For (a) and (b) photographs
-are taken from the data root if pets lie there; else pictures of noise are written as files.
+are taken from the data root if pets lie there; else those that come with the course.
 """
 
 import contextlib
@@ -19,18 +19,15 @@ import tempfile
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from coursehelpers.base.files import DataError
+from coursehelpers.base.samples import sample
 from coursehelpers.data import Dls, loaders
 from coursehelpers.images.cache import cached
-from coursehelpers.images.folders import folder
-from coursehelpers.images.pets import find_pets, pets
-from coursehelpers.images.sets import stratified, take
+from coursehelpers.images.pets import find_pets, pets, whole_pets
+from coursehelpers.images.sets import Pictures, labels_of, places, stratified, take
 from coursehelpers.images.transforms import Augment
 from coursehelpers.learner import Callback, Learner
 from coursehelpers.nets.weights import create, find_weights
@@ -51,32 +48,15 @@ def wait(device):
         torch.mps.synchronize()
 
 
-def files(box, images):
-    "Labelled photographs in files, as many as asked for: pets, repeated if they are few, or noise."
-    home = find_pets()
-    if home:
-        found = sorted((home / 'images').glob('*.jpg'))
-        random.Random(0).shuffle(found)  # by name they lie breed after breed
-        p = folder_of([found[i % len(found)] for i in range(images)])
-        return p, 'photographs of pets' + f', {len(found)} of them repeated' * (len(found) < images)
-    g = np.random.default_rng(0)
-    for i in range(images):
-        file = Path(box) / 'noise' / str(i % 10) / f'{i:05}.jpg'
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(g.integers(0, 255, (12, 16, 3), 'uint8')).resize((500, 375), Image.Resampling.BICUBIC).save(
-            file, quality=85
-        )
-    return folder(Path(box) / 'noise', 0.05), 'files of noise, 500 x 375'
-
-
-def folder_of(found):
-    "`Pictures` of these files, labelled by name; a twentieth is held out."
-    from coursehelpers.images.sets import Pictures
-
-    breeds = [f.stem.rpartition('_')[0] for f in found]
-    vocab = sorted(set(breeds))
-    y = torch.tensor([vocab.index(b) for b in breeds])
-    return Pictures('pets', found, y, vocab, *stratified(y, 0.05))
+def files(images):
+    "(labelled photographs, as many as asked for, repeated if they are few; a word about them)."
+    home = find_pets() or sample('oxford-iiit-pet')
+    found = sorted((home / 'images').glob('*.jpg'))
+    random.Random(0).shuffle(found)  # by name they lie breed after breed
+    some = [found[i % len(found)] for i in range(images)]
+    vocab, y = places(labels_of(some, r'(.+)_[0-9]+', home / 'images'))
+    word = 'photographs of pets' + (f', {len(found)} of them repeated' if len(found) < images else '')
+    return Pictures('pets', some, y, vocab, *stratified(y, 0.05)), word
 
 
 class Clock(Callback):
@@ -220,8 +200,8 @@ def full_pets(device):
         for name, there in (('weights/convnext_tiny*.safetensors', weights), ('pets', home))
         if not there
     ]
-    p = pets(download=False) if home else None
-    if p is not None and len(p) < 7000:
+    p = pets(whole_pets(download=False)) if home else None
+    if p and len(p) < 7000:
         lacking.append(f'only {len(p)} of 7,349 pets are there')
     if device.type != 'cuda':
         lacking.append('no GPU')
@@ -251,7 +231,7 @@ def run():
     place = torch.cuda.get_device_name() if real else f'{device.type} only: no target is claimed'
     with tempfile.TemporaryDirectory() as box:
         os.environ['COURSEHELPERS_DATA_CACHE'] = f'{box}/cache'
-        found, what = files(box, how['images'])
+        found, what = files(how['images'])
         p = whole_batches(found, how['batch'])
         if len(p.train) < 2 * how['batch']:
             raise DataError(f'{len(p.train)} pictures are too few to measure with.')

@@ -11,6 +11,7 @@ from coursehelpers.nets.frozen import (
     fit_linear,
     fold,
     folded,
+    memory_kept,
     quick_body,
     quick_dtype,
 )
@@ -59,6 +60,62 @@ def test_features_are_the_same_in_smaller_portions_when_memory_ends(capsys):
     assert 'with 16 pictures at once: again with 8' in capsys.readouterr().out
     with pytest.raises(RuntimeError, match='something else'):
         features(Broken(), dls.train)
+
+
+def joined(body): return [m for m in body.modules() if hasattr(m, 'same')]
+
+
+@pytest.mark.parametrize('arch, pad', [('mobilenetv2_035', 'same'), ('tf_efficientnet_lite0', ''), ('resnet10t', '')])
+def test_convolutions_take_padding_and_limit_along_at_any_size(arch, pad, monkeypatch):
+    "Made for 96 pixels, and right where sizes on the way are odd: 33 is so from the start, 50 after one halving."
+    monkeypatch.setattr('coursehelpers.nets.frozen.quick_dtype', lambda device: torch.float32)
+    torch.manual_seed(0)
+    model = create(arch, 5, None, **(dict(pad_type=pad) if pad else {}))
+    model.train()(torch.randn(4, 3, 96, 96))
+    body = quick_body(model.eval(), 'cpu', 96, whole=True)
+    assert joined(body), 'torch has no such operator any more: features take a third longer'
+    for size in ((96, 96), (33, 33), (50, 50), (64, 47), (45, 64)):
+        x = torch.randn(2, 3, *size).to(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            found, exact = body(x), model(x)
+        assert (found - exact).norm() < 1e-3 * exact.norm(), size
+
+
+def absent(*args): raise AttributeError
+def other(x, *args): return x
+
+
+@pytest.mark.parametrize('operator', [absent, other])
+def test_without_the_joining_operator_features_are_the_same(operator, monkeypatch):
+    "A torch that has none, and one where it does something else."
+    torch.manual_seed(0)
+    model = create('mobilenetv2_035', 5, None).eval()
+    x = torch.randn(2, 3, 64, 64, dtype=quick_dtype('cpu')).to(memory_format=torch.channels_last)
+    usual = quick_body(model, 'cpu', 64)
+    monkeypatch.setattr(torch.ops.mkldnn, '_convolution_pointwise', operator)
+    body = quick_body(model, 'cpu', 64)
+    assert joined(usual) and not joined(body)
+    monkeypatch.undo()
+    with torch.inference_mode():
+        assert (body(x) - usual(x)).norm() < .03 * usual(x).norm()
+
+
+def test_memory_is_kept_once_and_given_back_once(monkeypatch):
+    said = []
+    class Libc:
+        def mallopt(self, option, value): said.append((option, value))
+        def malloc_trim(self, pad): said.append('trim')
+    monkeypatch.setattr('coursehelpers.nets.frozen.ctypes.CDLL', lambda name: Libc())
+    with pytest.raises(KeyError), memory_kept():
+        with memory_kept():
+            inside = len(said)
+        assert len(said) == inside
+        raise KeyError
+    assert said[-1] == 'trim' and said.count('trim') == 1 and {(-4, 0), (-4, 65_536)} <= {*said}
+    def none(name): raise TypeError # Windows
+    monkeypatch.setattr('coursehelpers.nets.frozen.ctypes.CDLL', none)
+    with memory_kept():
+        pass
 
 
 def test_folding_is_exact_and_leaves_the_model_alone():
