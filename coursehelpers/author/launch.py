@@ -8,9 +8,7 @@ __all__ = ['FOLDS', 'read_nb', 'links', 'launch_cell', 'setup_cell', 'fold_metad
 
 # %% ../../nbs/tools/author/launch.ipynb #3c84cbe6
 import json
-import re
 from pathlib import Path
-from urllib.parse import quote
 
 from ..settings import settings
 
@@ -38,7 +36,7 @@ def links(name:str, # a notebook's file name
           variant:str='full') -> dict: # or clean
     "Where a notebook can be opened: {place: address}, from [course] repo and branch in settings.ini."
     course = settings().course
-    facts = dict(repo=course.repo, branch=course.branch, path=quote(f'nbs/{variant}/{name}'))
+    facts = dict(repo=course.repo, branch=course.branch, path=f'nbs/{variant}/{name}')
     return {place: url.format(**facts) for place, url in _places.items()}
 
 def _linked(found): return ' · '.join(f'[{text}]({url})' for text, url in found.items())
@@ -48,15 +46,14 @@ _head = '''Open in {links}. The [{twin} notebook](../{twin}/{name}) is this less
 
 | needs | minutes on 2 CPU cores | minutes on a GPU |
 |---|---|---|
-| {facts} |'''
+| {needs} | {minutes_cpu} | {minutes_gpu} |'''
 
 def launch_cell(name:str, # the notebook's file name
                 meta:dict, # its `course` metadata: needs, minutes_cpu, minutes_gpu
                 variant:str='full') -> str: # or clean
     "The Markdown under a lesson's title."
     twin, what = ('clean', 'to write it yourself') if variant == 'full' else ('full', 'with all words and outputs')
-    facts = ' | '.join(str(meta.get(k, '?')).replace('|', r'\|') for k in ('needs', 'minutes_cpu', 'minutes_gpu'))
-    return _head.format(links=_linked(links(name, variant)), twin=twin, name=quote(name), what=what, facts=facts)
+    return _head.format(links=_linked(links(name, variant)), twin=twin, name=name, what=what, **meta)
 
 # %% ../../nbs/tools/author/launch.ipynb #6b701e1f
 _setup = '''try: import coursehelpers
@@ -79,58 +76,48 @@ def fold_metadata(cell:dict) -> dict: # of a notebook
 def with_head(nb:dict, # a lesson's notebook
               name:str, # its file name
               variant:str='full') -> dict: # or clean
-    "A new notebook with its two generated cells, `launch` and `setup`, in place. None without `course` metadata."
-    meta = nb['metadata'].get('course')
-    if not meta: return nb
-    launch = dict(cell_type='markdown', id='launch', metadata={}, source=launch_cell(name, meta, variant))
+    "A new notebook with its two generated cells, `launch` and `setup`, in place."
+    source = launch_cell(name, nb['metadata']['course'], variant)
+    launch = dict(cell_type='markdown', id='launch', metadata={}, source=source)
     folded = next((fold_metadata(c) for c in nb['cells'] if c.get('id') == 'setup'), {})
     setup = dict(cell_type='code', id='setup', metadata=folded, source=setup_cell(), execution_count=None, outputs=[])
-    cells = [c for c in nb['cells'] if c.get('id') not in ('launch', 'setup')]
-    cells[1:1] = [launch, setup]
-    return dict(nb, cells=cells)
+    title, *others = [c for c in nb['cells'] if c['id'] not in ('launch', 'setup')]
+    return dict(nb, cells=[title, launch, setup, *others])
 
 # %% ../../nbs/tools/author/launch.ipynb #145defee
-def _title(nb):
-    "The text of a notebook's first heading."
-    found = re.match(r'#\s+(.+)', nb['cells'][0]['source'])
-    return found[1].strip() if found else 'no title'
-
 def _notebook(name, variant):
     "One variant of a lesson for the table: the notebook, and the places that open it."
     places = links(name, variant)
     places.pop('Codespaces')
-    return f'[notebook](nbs/{variant}/{quote(name)}) · {_linked(places)}'
+    return f'[notebook](nbs/{variant}/{name}) · {_linked(places)}'
 
 def launch_table(nbs:dict) -> str: # full notebooks by file name
     "A Markdown table with one row a lesson: title, both variants, and where they open."
     rows = ['| lesson | full | clean | minutes on 2 cores |', '|---|---|---|---|']
     for name, nb in nbs.items():
-        meta = nb['metadata'].get('course', {})
-        lesson, minutes = meta.get('lesson', name[:2]), meta.get('minutes_cpu', '?')
-        rows.append(f'| {lesson} {_title(nb)} | {_notebook(name, "full")} | {_notebook(name, "clean")} | {minutes} |')
+        meta, title = nb['metadata']['course'], nb['cells'][0]['source'].splitlines()[0].strip('# ')
+        cells = f'{meta["lesson"]} {title}', _notebook(name, 'full'), _notebook(name, 'clean'), meta['minutes_cpu']
+        rows.append(f'| {" | ".join(map(str, cells))} |')
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/author/launch.ipynb #a3235665
 def results_table(records:dict) -> str: # {name: values as in results.json}
     "A Markdown table of the course's own numbers: mean ± spread, seeds, seconds, machine."
     from coursehelpers.results import Record
-    if not records: return 'No numbers are recorded yet.'
     rows = ['| lesson | what | result | seeds | seconds | data | machine |', '|---|---|---|---|---|---|---|']
     for values in records.values():
         r = Record.of(values)
         what, seconds = r.name.replace('_', ' '), '' if r.seconds is None else f'{r.seconds:.3g}'
-        facts = [values.get('lesson', ''), what, r.number(), r.n, seconds, r.data, r.device]
-        rows.append(f'| {" | ".join(map(str, facts))} |')
+        rows.append(f'| {values["lesson"]} | {what} | {r.number()} | {r.n} | {seconds} | {r.data} | {r.device} |')
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/author/launch.ipynb #76087043
 def readme(text:str, # of README.md
            nbs:dict, # full notebooks by file name
            records:dict) -> str: # as in results.json
-    "README's text with its generated blocks refreshed; without the marks it stays as it is."
+    "README's text with its generated blocks refreshed."
     for mark, block in (('launch', launch_table(nbs)), ('results', results_table(records))):
-        parts = re.split(f'(<!-- {mark} -->|<!-- /{mark} -->)', text)
-        if len(parts) == 5:
-            parts[2] = f'\n{block}\n'
-            text = ''.join(parts)
+        start, end = f'<!-- {mark} -->', f'<!-- /{mark} -->'
+        before, _, rest = text.partition(start)
+        text = f'{before}{start}\n{block}\n{end}{rest.partition(end)[2]}'
     return text

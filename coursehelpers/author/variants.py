@@ -122,10 +122,10 @@ def _code(id, source, metadata=()):
     "A code cell that was not run."
     return dict(cell_type='code', id=id, metadata=dict(metadata), source=source, execution_count=None, outputs=[])
 
-def _clean_code(id, directives, source):
+def _clean_code(cell, directives, source):
     "The clean cells that one code cell of a full notebook becomes."
     if 'hide' in directives or not source: return []
-    asked = []
+    id, asked = cell['id'], []
     if name := directives.get('exercise'):
         source, asked = make_stub(source, name), [_code(f'{id}-check', f'check({name})')]
     elif name := directives.get('record'):
@@ -136,7 +136,7 @@ def _clean_code(id, directives, source):
 # %% ../../nbs/tools/author/variants.ipynb #0e06a8fc
 def _clean_cells(cell):
     "The clean cells that a cell of a full notebook becomes."
-    if cell['cell_type'] == 'code': return _clean_code(cell['id'], *parse_cell(cell))
+    if cell['cell_type'] == 'code': return _clean_code(cell, *parse_cell(cell))
     if cell['id'] == 'launch': return [cell]
     kept = headings(cell['source'])
     return [dict(cell_type='markdown', id=cell['id'], metadata={}, source=kept)] if kept else []
