@@ -144,7 +144,8 @@ def lab(ctx:typer.Context, # what the command line says beyond the options
 def _said(output):
     "The text of an output; none of a picture or a progress bar."
     data = output.get('data', {})
-    if output.get('name') == 'stderr' or {'image/png', 'image/jpeg'} & data.keys(): return ''
+    drawn = {'image/png', 'image/jpeg'} & data.keys()
+    if output.get('name') == 'stderr' or drawn: return ''
     return (output.get('text') or data.get('text/plain', '')).rstrip()
 
 def _measured(cell):

@@ -22,6 +22,7 @@ from coursehelpers.data import Dls, load, loaders
 from coursehelpers.images.cache import cached
 from coursehelpers.images.digits import photo_digits
 from coursehelpers.images.folders import folder
+from coursehelpers.images.pets import pets
 from coursehelpers.images.sets import Pictures, few, take
 from coursehelpers.learner import Learner
 from coursehelpers.widgets import cleaner
@@ -107,7 +108,7 @@ def test_pictures_that_cannot_be_read_are_shown_as_such_or_told(tmp_path, home):
     odd = replace(p, x=[*p.files[:-1], tmp_path/'gone.jpg'])
     assert Cleaner(odd, rows=[29, 0]).thumbs['29'] == '' and Cleaner(odd, rows=[29]).alt()
     learn = learner(p)
-    learn.predict = lambda batches=None: (torch.zeros(5, 3), torch.zeros(5).long())
+    learn.get_preds = lambda batches=None: (torch.zeros(5, 3), torch.zeros(5).long())
     with pytest.raises(DataError, match="1 pictures could not be read.*keep='disk'"):
         Cleaner(learn)
 
@@ -315,6 +316,15 @@ def test_two_equal_pictures_with_different_labels(progress):
     assert cleaned(p).y.tolist() == [0, 0, 0, 1]
     Cleaner(p).choose(0, None)
     assert cleaned(p).train.tolist() == [1, 2] and cleaned(p).y.tolist() == [0, 0, 0, 1]
+
+
+def test_pictures_that_come_with_the_course_stay_as_they_are(progress):
+    p = pets()
+    w = Cleaner(p, rows=[3, 5])
+    w.choose(3, None)
+    table, = correction_tables(p)
+    assert table.parent == progress and table.exists() and not list(p.files[3].parent.glob('*.csv'))
+    assert 3 not in cleaned(pets()).train.tolist() and 'Written to cleaning_images' in w.said
 
 
 # ---- the picture of it
