@@ -180,7 +180,7 @@ class VisionLearner(Learner):
         """(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image,
         where that keeps its label. A file is a `TypeError`: `predict` takes those."""
         if isinstance(batches, (str, Path)):
-            raise TypeError(f'{batches}: get_preds takes batches. Try learn.predict({str(batches)!r})')
+            raise TypeError(f'{batches}: get_preds takes batches; predict names one picture')
         if batches is not None: return super().get_preds(batches)
         scores = self.frozen.scores(self.dls.pictures.flip)
         return scores.mean(0), self.dls.pictures.y[self.dls.valid.rows]

@@ -13,13 +13,12 @@ from nbdev.test import test_nb as run_here
 from coursehelpers.author import running
 from coursehelpers.author.launch import read_nb
 from coursehelpers.author.running import failed_cells
-from coursehelpers.author.variants import records_in, solve
+from coursehelpers.author.variants import solve
 from coursehelpers.cli import outcomes
 
 run_nb = partial(running.run_nb, timeout=300) # seconds a cell may take
 run_notebook = partial(running.run_notebook, timeout=300)
 ROOT = Path(__file__).parents[1]
-PHOTOS = ROOT.parent/'shared/data'
 
 
 def names(folder):
@@ -88,15 +87,3 @@ def test_clean_untouched(name):
     first = next(i for i, c in enumerate(done['cells']) if c['source'].startswith('check('))
     broken = [(cell, error) for cell, error, _ in failed_cells(done) if ids.index(cell) < first]
     assert not broken, broken
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not (PHOTOS/'pets224').is_dir(), reason='the photographs of ../shared/data are not here')
-def test_lesson_09_on_real_photographs(monkeypatch):
-    "The same cells, unchanged, fine-tune on the pets when they are there."
-    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(PHOTOS))
-    done = run_notebook(ROOT/'nbs/full/09_pets.ipynb')
-    records = {r['name']: r for c in done['cells'] for r in records_in(c).values()}
-    known, unknown = records['frozen_known_weights'], records['frozen_random_weights']
-    assert known['data'] == unknown['data'] == 'pets'
-    assert max(known['values']) < 50 < min(unknown['values']) # percent wrong, of 37 breeds

@@ -294,12 +294,14 @@ def test_one_picture_in_any_form(trained, tmp_path):
 def stored(im, path, kind):
     "The picture in a file of that odd kind."
     if kind == 'cmyk': im.convert('CMYK').save(path, quality=95)
-    elif kind == '16 bits': Image.fromarray(np.asarray(im.convert('L')).astype('uint16') * 257).save(path, 'PNG')
+    elif kind == '16 bits':
+        Image.fromarray(np.asarray(im.convert('L')).astype('uint16') * 257).save(path, 'PNG')
     elif kind == 'turned':
         note = Image.Exif()
         note[0x0112] = 6 # the camera lay on its side
         im.transpose(Image.Transpose.ROTATE_90).save(path, quality=95, exif=note)
-    elif kind == '50 megapixels': im.resize((8000, 6250), Image.Resampling.BILINEAR).save(path, quality=80)
+    elif kind == '50 megapixels':
+        im.resize((8000, 6250), Image.Resampling.BILINEAR).save(path, quality=80)
 
 
 @pytest.mark.parametrize('kind', ['cmyk', '16 bits', 'turned', '50 megapixels'])
@@ -319,7 +321,8 @@ NONE = {'notes.jpg': (b'not a picture', 'not a picture'), 'empty.jpg': (b'', 'em
 
 @pytest.mark.parametrize('name', NONE)
 def test_what_is_no_photograph_is_named(trained, tmp_path, name):
-    if name.endswith('heic') and find_spec('pillow_heif'): pytest.skip('HEIC can be read here')
+    if name.endswith('heic') and find_spec('pillow_heif'):
+        pytest.skip('HEIC can be read here')
     content, why = NONE[name]
     (tmp_path/name).write_bytes(content)
     with pytest.raises(DataError, match=rf'{name}.*({why})'):

@@ -131,7 +131,7 @@ class Interpretation:
         part = counts / counts.sum(1, keepdim=True).clamp(min=1)
         fig, ax = figure(7.2, 6.7) if many else figure(4, 3.4)
         ax.grid(False)
-        ax.imshow(part, vmin=0, vmax=1, cmap='cividis')
+        ax.imshow(part.numpy(), vmin=0, vmax=1, cmap='cividis')
         for i, j in counts.nonzero().tolist():
             colour = 'white' if part[i, j] < .5 else 'black'
             ax.text(j, i, int(counts[i, j]), ha='center', va='center', fontsize=7, color=colour)
@@ -152,7 +152,7 @@ class Interpretation:
         told = []
         for (label, one), mark in zip({name: self, **(others or {})}.items(), 'os^D'):
             sure, right = one.reliability(bins)
-            ax.plot(sure, right, f'-{mark}', label=plain_text(label))
+            ax.plot(sure.tolist(), right.tolist(), f'-{mark}', label=plain_text(label))
             told.append(f'{label}: sure {one.confidence.mean():.0%}, right {1 - one.error_rate:.0%} on average')
         ax.set(xlabel='how sure (highest probability)', ylabel='part that is right', xlim=(0, 1.02), ylim=(0, 1.02))
         ax.legend(fontsize=8)
