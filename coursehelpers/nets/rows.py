@@ -60,6 +60,8 @@ class Row:
     @property
     def se(self): return 100 * standard_error(self.error / 100, self.held) if self.errors else math.nan
     @property
+    def by_deal(self): return [mean(self.errors[i:i + 5]) for i in range(0, len(self.errors), 5)]
+    @property
     def milliseconds(self): return self.rate and 1000 / self.rate
     @property
     def millions(self): return self.params / 1e6
