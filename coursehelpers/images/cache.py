@@ -104,17 +104,20 @@ class _Pack:
             f.write('\n'.join(['', *lines, ''])) # a new line first: the one before may be cut off
         return new
 
-    def fill(self, paths):
-        "An `_Entry` for each file; what is not here yet is decoded and added."
+    def fill(self, paths, x=None):
+        """(an `_Entry` for each file, the rows of those that were not here yet): these are decoded and added, and
+        their pixels put into `x`, if there is one."""
         keys = [_key(p) for p in paths]
         with locked(self.file, timeout=-1): # another process may be at it: then everything is here afterwards
             known = self.entries()
-            new = {key: p for key, p in zip(keys, paths) if key not in known}
-            todo, step = list(new), max(1, _chunk // self.bytes)
-            for i in tqdm(range(0, len(todo), step), 'decoding', disable=len(todo) < 1000, leave=False):
-                some = todo[i:i + step]
-                known |= self.add(some, *_decode([new[key] for key in some], self.size))
-        return [known[key] for key in keys]
+            new = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+            step = max(1, _chunk // self.bytes)
+            for i in tqdm(range(0, len(new), step), 'decoding', disable=len(new) < 1000, leave=False):
+                rows = new[i:i + step]
+                pixels, entries = _decode([paths[row] for row in rows], self.size)
+                known |= self.add([keys[row] for row in rows], pixels, entries)
+                if x is not None: x[rows] = pixels
+        return [known[key] for key in keys], new
 
     def remove(self, why):
         "Take the pack away, with a word about it."
@@ -216,12 +219,20 @@ def _place(n, size):
     print(f'no room for {n} pictures of {size} pixels in memory or on disk: they are decoded anew each time')
     return 'stream'
 
-def _in_memory(pack, entries):
-    "The pictures as one tensor, every checksum compared; it stays channels-last in memory."
-    lying = OnDisk(pack, entries)
-    x = np.empty((len(entries), pack.size, pack.size, 3), np.uint8)
-    each(lambda i: lying.read(i, x[i]), len(entries))
-    return torch.from_numpy(x).permute(0, 3, 1, 2)
+def _in_memory(p, pack):
+    "`p` with its pixels as one tensor: decoded now, or read and their checksums compared."
+    x = np.empty((len(p), pack.size, pack.size, 3), np.uint8)
+    entries, new = pack.fill(p.x, x)
+    lying, old = OnDisk(pack, entries), [*{*range(len(p))} - {*new}]
+    each(lambda i: lying.read(old[i], x[old[i]]), len(old))
+    left, rows = _usable(p, entries)
+    return replace(left, x=_as_tensor(x, rows))
+
+def _as_tensor(x, rows):
+    "These rows as a tensor (n, 3, size, size), in place; it stays channels-last in memory."
+    for i, row in enumerate(rows):
+        if i < row: x[i] = x[row]
+    return torch.from_numpy(x[:len(rows)]).permute(0, 3, 1, 2)
 
 # %% ../../nbs/tools/images/cache.ipynb #03cf31f7
 def cached(pictures:Pictures, # as files; others come back as they are
@@ -243,25 +254,27 @@ def cached(pictures:Pictures, # as files; others come back as they are
 def _kept(p, size, where):
     "`p` with its pixels in memory or on disk, or as a stream."
     pack = _Pack(p.x, _smallest if where == 'stream' else size)
-    left, entries = _usable(p, pack.fill(p.x))
+    if where == 'memory': return _in_memory(p, pack)
+    entries, _ = pack.fill(p.x)
+    left, rows = _usable(p, entries)
     if where == 'stream': return replace(left, x=Streamed(left.files, size))
-    return replace(left, x=_in_memory(pack, entries) if where == 'memory' else OnDisk(pack, entries))
+    return replace(left, x=OnDisk(pack, [entries[i] for i in rows]))
 
 _smallest = 8 # pixels: for a look at files whose pictures are not kept
 
 # %% ../../nbs/tools/images/cache.ipynb #3b1381a0
 def _usable(p, entries):
-    "(`p` without the files that cannot be read, the entries of the others)."
+    "(`p` without the files that cannot be read, the rows of the others)."
     report = p.report + [Problem(str(file), e.what, e.used) for file, e in zip(p.x, entries) if e.what]
     rows = [i for i, e in enumerate(entries) if e.used]
     if not rows:
         raise DataError(f'{p.name}: none of {len(p)} files is a picture that can be read.\n{tell(report)}')
-    left, used = take(p, torch.tensor(rows)), [entries[i] for i in rows]
+    left, aspect = take(p, torch.tensor(rows)), torch.tensor([entries[i].aspect for i in rows])
     lost = set(p.y[p.train].tolist()) - set(left.y[left.train].tolist())
     for label in sorted(lost):
         name = str((p.root or Path())/p.vocab[label])
         report.append(Problem(name, 'no picture to train on is left of this label', None))
-    return replace(left, aspect=torch.tensor([e.aspect for e in used]), report=report), used
+    return replace(left, aspect=aspect, report=report), rows
 
 def _without_disk(p, size, why):
     "The same when the cache cannot be written: in memory if they fit, else as a stream."
@@ -270,9 +283,8 @@ def _without_disk(p, size, why):
           + ('stay in memory' if fits else 'are decoded anew in each epoch, which is slow')
           + '. Free some space, or set [data] cache in settings.ini to a folder with room.')
     x, entries = _decode(p.x, size if fits else _smallest)
-    left, _ = _usable(p, entries)
-    x = torch.from_numpy(x[[e.used for e in entries]]).permute(0, 3, 1, 2)
-    return replace(left, x=x if fits else Streamed(left.files, size))
+    left, rows = _usable(p, entries)
+    return replace(left, x=_as_tensor(x, rows) if fits else Streamed(left.files, size))
 
 # %% ../../nbs/tools/images/cache.ipynb #7dcb2c85
 def cache_size() -> int:
