@@ -182,7 +182,7 @@ def _run(pictures, arch, weights, seeds, size, epochs, device):
         dls = loaders(_drawn(pictures, seed), size, device=device, seed=seed)
         learn = vision_learner(dls, arch, weights)
         learn.fine_tune(epochs, quiet=True)
-        preds, y = learn.predict()
+        preds, y = learn.get_preds()
         wrong.append((preds.argmax(1) != y).cpu())
     wrong, seconds = torch.stack(wrong), (time.perf_counter() - start) / len(seeds)
     errors = [round(100 * e, 4) for e in wrong.double().mean(1).tolist()]

@@ -49,17 +49,17 @@ class _Entry(NamedTuple):
     checksum: int # of its pixels
     row: int | None = None # of its pixels in the pack
 
-def _decode(paths, size):
-    "(uint8 (n, size, size, 3), an `_Entry` for each) of these files."
-    x, entries = np.zeros((len(paths), size, size, 3), np.uint8), [None] * len(paths)
+def _decode(paths, out):
+    "Decode these files into the arrays uint8 (size, size, 3) of `out`, one for each; gives an `_Entry` for each."
+    entries = [None] * len(paths)
+
     def one(i):
-        pixels, aspect, problem = read_picture(paths[i], size)
-        if pixels is not None:
-            x[i] = pixels
-        entries[i] = _Entry(aspect, problem and problem.what, pixels is not None, zlib.crc32(x[i].data))
+        pixels, aspect, problem = read_picture(paths[i], len(out[i]))
+        out[i][:] = 0 if pixels is None else pixels
+        entries[i] = _Entry(aspect, problem and problem.what, pixels is not None, zlib.crc32(out[i].data))
 
     each(one, len(paths))
-    return x, entries
+    return entries
 
 def _line(key, entry):
     "An entry as a line of the index, its checksum first."
@@ -92,12 +92,12 @@ class _Pack:
         found = [entry for line in lines if (entry := _parsed(line))]
         return {key: e for key, e in found if (e.row + 1) * self.bytes <= room}
 
-    def add(self, keys, x, entries):
+    def add(self, keys, pixels, entries):
         "Write these pictures, and give {key: `_Entry`}. Of files that cannot be read only damage is worth remembering."
         with open(self.file, 'ab') as f:
             first = -(-f.tell() // self.bytes) # a row that was cut off is not used again
             f.truncate(first * self.bytes)
-            f.write(x.data)
+            f.writelines(pixels)
         new = {key: e._replace(row=first + i) for i, (key, e) in enumerate(zip(keys, entries))}
         lines = [_line(key, e) for key, e in new.items() if e.used or e.what.startswith('damaged')]
         with open(self.index, 'a', encoding='utf-8') as f:
@@ -105,8 +105,8 @@ class _Pack:
         return new
 
     def fill(self, paths, x=None):
-        """(an `_Entry` for each file, the rows of those that were not here yet): these are decoded and added, and
-        their pixels put into `x`, if there is one."""
+        """(an `_Entry` for each file, the rows of those that were not here yet): these are decoded and added. Their
+        pixels lie in `x` then, if there is one."""
         keys = [_key(p) for p in paths]
         with locked(self.file, timeout=-1): # another process may be at it: then everything is here afterwards
             known = self.entries()
@@ -114,10 +114,14 @@ class _Pack:
             step = max(1, _chunk // self.bytes)
             for i in tqdm(range(0, len(new), step), 'decoding', disable=len(new) < 1000, leave=False):
                 rows = new[i:i + step]
-                pixels, entries = _decode([paths[row] for row in rows], self.size)
-                known |= self.add([keys[row] for row in rows], pixels, entries)
-                if x is not None: x[rows] = pixels
+                some = self.room(len(rows)) if x is None else [x[row] for row in rows]
+                entries = _decode([paths[row] for row in rows], some)
+                known |= self.add([keys[row] for row in rows], some, entries)
         return [known[key] for key in keys], new
+
+    def room(self, n):
+        "An array for the pixels of n pictures."
+        return np.empty((n, self.size, self.size, 3), np.uint8)
 
     def remove(self, why):
         "Take the pack away, with a word about it."
@@ -221,7 +225,7 @@ def _place(n, size):
 
 def _in_memory(p, pack):
     "`p` with its pixels as one tensor: decoded now, or read and their checksums compared."
-    x = np.empty((len(p), pack.size, pack.size, 3), np.uint8)
+    x = pack.room(len(p))
     entries, new = pack.fill(p.x, x)
     lying, old = OnDisk(pack, entries), [*{*range(len(p))} - {*new}]
     each(lambda i: lying.read(old[i], x[old[i]]), len(old))
@@ -282,7 +286,9 @@ def _without_disk(p, size, why):
     print(f'{settings().data.cache}: the cache cannot be written ({why}). For this time the pictures '
           + ('stay in memory' if fits else 'are decoded anew in each epoch, which is slow')
           + '. Free some space, or set [data] cache in settings.ini to a folder with room.')
-    x, entries = _decode(p.x, size if fits else _smallest)
+    kept = size if fits else _smallest
+    x = np.empty((len(p), kept, kept, 3), np.uint8)
+    entries = _decode(p.x, x)
     left, rows = _usable(p, entries)
     return replace(left, x=_as_tensor(x, rows) if fits else Streamed(left.files, size))
 
