@@ -72,6 +72,20 @@ def test_each_picture_is_decoded_once(home, photos, reads):
     assert len(reads) == 24
 
 
+def test_what_was_decoded_now_is_not_read_back(home, photos, monkeypatch):
+    "Only what lay there before is: a new picture beside twelve, one that is damaged among them."
+    (photos/'a'/'00002.jpg').write_bytes(b'')
+    with monkeypatch.context() as m:
+        m.setattr(OnDisk, 'read', lambda *args: pytest.fail('read back'))
+        first = cached(folder(photos), 24)
+    Image.new('RGB', (50, 50), 'red').save(photos/'a'/'00000.jpg')
+    rows, read = [], OnDisk.read
+    monkeypatch.setattr(OnDisk, 'read', lambda x, row, out: rows.append(row) or read(x, row, out))
+    second = cached(folder(photos), 24)
+    assert len(rows) == 10 and torch.equal(second.x[1:], first.x[1:]) and not torch.equal(second.x[0], first.x[0])
+    assert len(first) == 11 and torch.equal(cached(folder(photos), 24).x, second.x)
+
+
 def test_what_is_new_or_changed_is_decoded_and_nothing_else(home, photos, reads):
     before = cached(folder(photos), 24)
     reads.clear()

@@ -49,17 +49,17 @@ class _Entry(NamedTuple):
     checksum: int # of its pixels
     row: int | None = None # of its pixels in the pack
 
-def _decode(paths, size):
-    "(uint8 (n, size, size, 3), an `_Entry` for each) of these files."
-    x, entries = np.zeros((len(paths), size, size, 3), np.uint8), [None] * len(paths)
+def _decode(paths, out):
+    "Decode these files into the arrays uint8 (size, size, 3) of `out`, one for each; gives an `_Entry` for each."
+    entries = [None] * len(paths)
+
     def one(i):
-        pixels, aspect, problem = read_picture(paths[i], size)
-        if pixels is not None:
-            x[i] = pixels
-        entries[i] = _Entry(aspect, problem and problem.what, pixels is not None, zlib.crc32(x[i].data))
+        pixels, aspect, problem = read_picture(paths[i], len(out[i]))
+        out[i][:] = 0 if pixels is None else pixels
+        entries[i] = _Entry(aspect, problem and problem.what, pixels is not None, zlib.crc32(out[i].data))
 
     each(one, len(paths))
-    return x, entries
+    return entries
 
 def _line(key, entry):
     "An entry as a line of the index, its checksum first."
@@ -92,29 +92,36 @@ class _Pack:
         found = [entry for line in lines if (entry := _parsed(line))]
         return {key: e for key, e in found if (e.row + 1) * self.bytes <= room}
 
-    def add(self, keys, x, entries):
+    def add(self, keys, pixels, entries):
         "Write these pictures, and give {key: `_Entry`}. Of files that cannot be read only damage is worth remembering."
         with open(self.file, 'ab') as f:
             first = -(-f.tell() // self.bytes) # a row that was cut off is not used again
             f.truncate(first * self.bytes)
-            f.write(x.data)
+            f.writelines(pixels)
         new = {key: e._replace(row=first + i) for i, (key, e) in enumerate(zip(keys, entries))}
         lines = [_line(key, e) for key, e in new.items() if e.used or e.what.startswith('damaged')]
         with open(self.index, 'a', encoding='utf-8') as f:
             f.write('\n'.join(['', *lines, ''])) # a new line first: the one before may be cut off
         return new
 
-    def fill(self, paths):
-        "An `_Entry` for each file; what is not here yet is decoded and added."
+    def fill(self, paths, x=None):
+        """(an `_Entry` for each file, the rows of those that were not here yet): these are decoded and added. Their
+        pixels lie in `x` then, if there is one."""
         keys = [_key(p) for p in paths]
         with locked(self.file, timeout=-1): # another process may be at it: then everything is here afterwards
             known = self.entries()
-            new = {key: p for key, p in zip(keys, paths) if key not in known}
-            todo, step = list(new), max(1, _chunk // self.bytes)
-            for i in tqdm(range(0, len(todo), step), 'decoding', disable=len(todo) < 1000, leave=False):
-                some = todo[i:i + step]
-                known |= self.add(some, *_decode([new[key] for key in some], self.size))
-        return [known[key] for key in keys]
+            new = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+            step = max(1, _chunk // self.bytes)
+            for i in tqdm(range(0, len(new), step), 'decoding', disable=len(new) < 1000, leave=False):
+                rows = new[i:i + step]
+                some = self.room(len(rows)) if x is None else [x[row] for row in rows]
+                entries = _decode([paths[row] for row in rows], some)
+                known |= self.add([keys[row] for row in rows], some, entries)
+        return [known[key] for key in keys], new
+
+    def room(self, n):
+        "An array for the pixels of n pictures."
+        return np.empty((n, self.size, self.size, 3), np.uint8)
 
     def remove(self, why):
         "Take the pack away, with a word about it."
@@ -216,12 +223,20 @@ def _place(n, size):
     print(f'no room for {n} pictures of {size} pixels in memory or on disk: they are decoded anew each time')
     return 'stream'
 
-def _in_memory(pack, entries):
-    "The pictures as one tensor, every checksum compared; it stays channels-last in memory."
-    lying = OnDisk(pack, entries)
-    x = np.empty((len(entries), pack.size, pack.size, 3), np.uint8)
-    each(lambda i: lying.read(i, x[i]), len(entries))
-    return torch.from_numpy(x).permute(0, 3, 1, 2)
+def _in_memory(p, pack):
+    "`p` with its pixels as one tensor: decoded now, or read and their checksums compared."
+    x = pack.room(len(p))
+    entries, new = pack.fill(p.x, x)
+    lying, old = OnDisk(pack, entries), [*{*range(len(p))} - {*new}]
+    each(lambda i: lying.read(old[i], x[old[i]]), len(old))
+    left, rows = _usable(p, entries)
+    return replace(left, x=_as_tensor(x, rows))
+
+def _as_tensor(x, rows):
+    "These rows as a tensor (n, 3, size, size), in place; it stays channels-last in memory."
+    for i, row in enumerate(rows):
+        if i < row: x[i] = x[row]
+    return torch.from_numpy(x[:len(rows)]).permute(0, 3, 1, 2)
 
 # %% ../../nbs/tools/images/cache.ipynb #03cf31f7
 def cached(pictures:Pictures, # as files; others come back as they are
@@ -243,25 +258,27 @@ def cached(pictures:Pictures, # as files; others come back as they are
 def _kept(p, size, where):
     "`p` with its pixels in memory or on disk, or as a stream."
     pack = _Pack(p.x, _smallest if where == 'stream' else size)
-    left, entries = _usable(p, pack.fill(p.x))
+    if where == 'memory': return _in_memory(p, pack)
+    entries, _ = pack.fill(p.x)
+    left, rows = _usable(p, entries)
     if where == 'stream': return replace(left, x=Streamed(left.files, size))
-    return replace(left, x=_in_memory(pack, entries) if where == 'memory' else OnDisk(pack, entries))
+    return replace(left, x=OnDisk(pack, [entries[i] for i in rows]))
 
 _smallest = 8 # pixels: for a look at files whose pictures are not kept
 
 # %% ../../nbs/tools/images/cache.ipynb #3b1381a0
 def _usable(p, entries):
-    "(`p` without the files that cannot be read, the entries of the others)."
+    "(`p` without the files that cannot be read, the rows of the others)."
     report = p.report + [Problem(str(file), e.what, e.used) for file, e in zip(p.x, entries) if e.what]
     rows = [i for i, e in enumerate(entries) if e.used]
     if not rows:
         raise DataError(f'{p.name}: none of {len(p)} files is a picture that can be read.\n{tell(report)}')
-    left, used = take(p, torch.tensor(rows)), [entries[i] for i in rows]
+    left, aspect = take(p, torch.tensor(rows)), torch.tensor([entries[i].aspect for i in rows])
     lost = set(p.y[p.train].tolist()) - set(left.y[left.train].tolist())
     for label in sorted(lost):
         name = str((p.root or Path())/p.vocab[label])
         report.append(Problem(name, 'no picture to train on is left of this label', None))
-    return replace(left, aspect=torch.tensor([e.aspect for e in used]), report=report), used
+    return replace(left, aspect=aspect, report=report), rows
 
 def _without_disk(p, size, why):
     "The same when the cache cannot be written: in memory if they fit, else as a stream."
@@ -269,10 +286,11 @@ def _without_disk(p, size, why):
     print(f'{settings().data.cache}: the cache cannot be written ({why}). For this time the pictures '
           + ('stay in memory' if fits else 'are decoded anew in each epoch, which is slow')
           + '. Free some space, or set [data] cache in settings.ini to a folder with room.')
-    x, entries = _decode(p.x, size if fits else _smallest)
-    left, _ = _usable(p, entries)
-    x = torch.from_numpy(x[[e.used for e in entries]]).permute(0, 3, 1, 2)
-    return replace(left, x=x if fits else Streamed(left.files, size))
+    kept = size if fits else _smallest
+    x = np.empty((len(p), kept, kept, 3), np.uint8)
+    entries = _decode(p.x, x)
+    left, rows = _usable(p, entries)
+    return replace(left, x=_as_tensor(x, rows) if fits else Streamed(left.files, size))
 
 # %% ../../nbs/tools/images/cache.ipynb #7dcb2c85
 def cache_size() -> int:

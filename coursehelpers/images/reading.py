@@ -50,9 +50,10 @@ def _orientation(im):
     "How `im` lies, 1 (upright) to 8, as the camera noted it; 1 if the note cannot be read."
     if im.format == 'TIFF': return 1 # PIL turns these itself
     try:
-        return im.getexif().get(0x0112, 1)
+        noted = im.getexif().get(0x0112)
     except Exception: # whatever PIL stumbles over in there, the pixels are fine
         return 1
+    return noted if noted in _turns else 1
 
 def _rgb(im):
     "(`im` in RGB, whatever mode it came in; what was decided or None)."
@@ -67,10 +68,10 @@ def _rgb(im):
 # %% ../../nbs/tools/images/reading.ipynb #c3fc6266
 _longest = 2. # the most that a picture is squeezed
 
-def _aspect(im):
-    "Width / height of what is kept of `im`, which may still lie on its side."
+def _aspect(im, orientation):
+    "Width / height of what is kept of `im`, which still lies as the camera held it."
     w, h = im.size
-    if _orientation(im) in (5, 6, 7, 8):
+    if orientation >= 5:
         w, h = h, w
     return min(max(w / h, 1 / _longest), _longest)
 
@@ -148,10 +149,11 @@ def read_picture(file, # path of a picture, or a PIL image or array (height, wid
     "(uint8 array (size, size, 3) or None, width / height, `Problem` or None) of one file. Never raises for a bad file."
     try:
         with _open(file) as im, _one_large if _is_large(im) else nullcontext():
-            odd, aspect, turn = [*_oddities(file, im)], _aspect(im), _turns.get(_orientation(im))
+            odd, orientation = [*_oddities(file, im)], _orientation(im)
+            aspect = _aspect(im, orientation)
             im.draft('RGB', (size, size))
             im, what = _rgb(_reduced(im, size))
-            square = _square(im if turn is None else im.transpose(turn), size)
+            square = _square(im.transpose(_turns[orientation]) if orientation > 1 else im, size)
     except Exception as e: # a damaged file makes PIL raise nearly anything
         return None, 1., Problem(_named(file), _reason(file, e), False)
     if what:
