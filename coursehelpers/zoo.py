@@ -121,16 +121,7 @@ def _whole_scores(dls, rows, rounds, arch, weights, epochs):
         learn = vision_learner(loaders(split, dls.size, device=dls.device, seed=seed),
                                arch, weights)
         learn.fine_tune(epochs, quiet=True)
-<<<<<<< HEAD
         yield learn.get_preds()[0]
-=======
-        preds, y = learn.get_preds()
-        wrong.append((preds.argmax(1) != y).cpu())
-    wrong, seconds = torch.stack(wrong), (time.perf_counter() - start) / len(seeds)
-    errors = [round(100 * e, 4) for e in wrong.double().mean(1).tolist()]
-    params = sum(p.numel() for p in learn.model.parameters())
-    return dict(errors=errors, wrong=_pack(wrong), seconds=round(seconds, 3), params=params)
->>>>>>> fast
 
 # %% ../nbs/full/10_best_models.ipynb #cd064965
 def _full_name(arch, weights):
