@@ -103,7 +103,8 @@ def pets(file: Path = FILE, only: str = '', most_epochs: int = 3, again: bool = 
     done = {(r.name, r.size, r.how) for r in read_rows(file) if r.device == machine() and not again}
     for name, size, epochs in jobs():
         how = f'{epochs} epochs' if epochs else 'frozen features'
-        if only not in name or epochs > most_epochs or (name, size, how) in done: continue
+        wanted = only in name and epochs <= most_epochs
+        if not wanted or (name, size, how) in done: continue
         try:
             row = measure_arch(pictures, name, size=size, epochs=epochs, again=True)
             keep(row, file)
