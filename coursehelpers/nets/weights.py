@@ -67,7 +67,8 @@ def find_weights(arch:str, # a timm name, of today or of years ago; with a tag, 
     for folder in (own, shipped('samples')/'weights'):
         for name in _file_names(arch):
             found = [*folder.glob(f'{name}.safetensors'), *sorted(folder.glob(f'{name}.*.safetensors'))]
-            if found: return found[0] if folder == own else sample(f'weights/{found[0].name}')
+            if found and folder == own: return found[0]
+            if found: return sample(f'weights/{found[0].name}') # its bytes are compared
     return None
 
 # %% ../../nbs/tools/nets/weights.ipynb #56f515ea
