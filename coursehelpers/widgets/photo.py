@@ -81,7 +81,8 @@ class Photo(Portable):
 
     def alt(self) -> str:
         "What is shown, in words."
-        if not self.parts: return 'A place for a photograph of your own: run the cell, and choose one.'
+        if not self.parts:
+            return 'A place for a photograph of your own: run the cell, and choose one.'
         some = ', '.join(f'{label} {100 * part:.0f} %' for label, part in list(self.parts.items())[:3])
         return f'{self.shown["name"]}: {some}.'
 
