@@ -209,11 +209,6 @@ def test_a_picture_that_goes_bad_in_a_stream_is_left_out_and_named_once(photos, 
         dls.train.x.plain(dls.train.rows)
 
 
-def test_auto_takes_what_is_there(tmp_path, monkeypatch):
-    monkeypatch.setenv('COURSEHELPERS_DATA_ROOT', str(tmp_path/'missing'))
-    assert load().name == 'photo_digits'
-
-
 def test_a_child_process_may_load_too(photos):
     "Threads do not survive a fork; the loader notices."
     code = ("import os, sys; from coursehelpers.data import *; from coursehelpers.images.folders import folder;"
@@ -327,7 +322,7 @@ def test_a_label_with_few_pictures_loses_none_to_a_limit(photos, monkeypatch):
 
 def test_what_a_folder_takes_goes_through_load(photos, tmp_path):
     assert not load(str(photos), flip=False).flip
-    with pytest.raises(TypeError, match="load.'digits'.: flip can be given with a folder of your own only"):
+    with pytest.raises(TypeError, match='digits.*flip'):
         load('digits', flip=False)
     (tmp_path/'set.zip').write_bytes(b'PK')
     with pytest.raises(DataError, match='unpack'):

@@ -162,8 +162,8 @@ def test_a_small_measurement(root, tmp_path):
     how = dict(arch='test_resnet', size=32, batch=8, images=40, rounds=1)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        found, what = gpu.files(tmp_path, how['images'])
+        found, what = gpu.files(how['images'])
         p = gpu.whole_batches(found, 8)
-    assert 'noise' in what and len(p.train) % 8 == 0 and not set(p.train.tolist()) & set(p.valid.tolist())
+    assert 'pets' in what and len(p.train) % 8 == 0 and not set(p.train.tolist()) & set(p.valid.tolist())
     rates = gpu.fed_and_not(p, how, torch.device('cpu'))
     assert rates.keys() == {'fed', 'held'} and all(r > 0 for v in rates.values() for r in v)

@@ -37,7 +37,7 @@ def test_set_up_and_imports_are_folded_in_lab_and_colab(path, variant):
 
 def test_the_first_three_cells_end_in_names_for_unseen_photographs():
     first = visible(PATH)[:3]
-    assert "load('pets')" in first[0] and 'vision_learner(dls)' in first[1] and 'show_results(learn)' in first[2]
+    assert "load('pets')" in first[0] and 'vision_learner(dls)' in first[1] and 'learn.show_results()' in first[2]
     assert not re.search(r'doctor|settings|profile', '\n'.join(first))
     photographed = [c for c, _, _ in code_cells(read_nb(PATH)) if c['id'] == 'hook-show'][0]['outputs']
     assert 'validation pictures' in str(photographed)

@@ -9,7 +9,6 @@ __all__ = ['cross_validated', 'best_temperature', 'Interpretation']
 import warnings
 
 import torch
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +28,7 @@ def cross_validated(z:Tensor, # features (views, n, d)
     scores, folds = torch.zeros(len(y), labels), min(folds, int(y.bincount().max()))
     if folds < 2:
         raise DataError('one picture of each label: nothing is left to learn from when it is left out. Take more.')
+    from sklearn.model_selection import StratifiedKFold # here: it loads for half a second
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning) # that a label has fewer pictures than there are folds
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y))
