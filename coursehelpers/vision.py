@@ -208,18 +208,23 @@ class VisionLearner(Learner):
     def fine_tune(self,
                   epochs:int|None=None, # of the whole model, after the head; None: as many as pay
                   lr:float|None=None, # for the last layer; None: the learner's
+                  head:bool=True, # fit the last layer first? If not, say how many epochs
                   quiet:bool=False): # say nothing
         """Fit the head on frozen features; then, for `epochs`, train the whole model with
-        `layer_rates`. Says what it did and why."""
+        `layer_rates`. Says what it did and why. Neither of the two is a `ValueError`."""
+        if epochs is None and not head:
+            raise ValueError('fine_tune(head=False): how many epochs of the whole net?')
+
         def tell(words):
             if not quiet: print(words)
 
         start = time.perf_counter()
         y, n_valid = self.dls.pictures.y[self.dls.train.rows], len(self.dls.valid.rows)
-        decay, error = self.fit_head()
-        mirrored = ' and their mirror images' if self.dls.pictures.flip else ''
-        tell(f'head: {self.arch} looked once at {len(y)} pictures{mirrored}; logistic regression '
-             f'on {self.model.num_features} features, decay {decay:g}')
+        if head:
+            decay, error = self.fit_head()
+            mirrored = ' and their mirror images' if self.dls.pictures.flip else ''
+            tell(f'head: {self.arch} looked once at {len(y)} pictures{mirrored}; logistic '
+                 f'regression on {self.model.num_features} features, decay {decay:g}')
         if epochs is None:
             each = y.bincount().float().median().item()
             epochs, why = whole_net_epochs(len(y), each, error, len(self.dls.train), self.device,
