@@ -40,7 +40,7 @@ def test_the_first_three_cells_end_in_names_for_unseen_photographs():
     assert "load('pets')" in first[0] and 'vision_learner(dls)' in first[1] and 'learn.show_results()' in first[2]
     assert not re.search(r'doctor|settings|profile', '\n'.join(first))
     photographed = [c for c, _, _ in code_cells(read_nb(PATH)) if c['id'] == 'hook-show'][0]['outputs']
-    assert 'validation pictures' in str(photographed)
+    assert 'what they are called' in str(photographed)
 
 
 def test_start_here_moves_names_and_only_then_examines():

@@ -183,9 +183,10 @@ class Cleaner(Portable):
             ax.axis('off')
         for ax, im, item in zip(axes.flat, self._thumbs, items):
             now = self.choices.get(str(item['row']))
-            state = '' if now is None else _state(now)
+            lines = [item['label'], f'called {item["said"]}', '' if now is None else _state(now)]
+            title = '\n'.join(line if len(line) < 20 else line[:18] + '…' for line in lines if line)
             ax.imshow(im, cmap='gray', vmin=0, vmax=255)
-            ax.set_title(plain_text(f'{item["label"]}\ncalled {item["said"]}\n{state}'.strip()[:60]), fontsize=7)
+            ax.set_title(plain_text(title), fontsize=7)
         return fig
 
     def alt(self) -> str:
