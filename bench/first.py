@@ -1,4 +1,4 @@
-"""The first minute: from JupyterLab's address to the learner's own photograph named, in lessons 00 and 01.
+"""The first minute: from JupyterLab's address to the learner's own photograph named, in lesson 01.
 
 A new user opens the lesson, chooses Run > Run All Cells, and gives the photograph: seconds, clicks, typed characters.
 The goal is what people know from Teachable Machine: under a minute, three clicks, nothing typed."""
@@ -38,15 +38,12 @@ def seconds(browser, lesson):
 
 
 def run() -> list[dict]:
-    "A row a lesson."
+    "One row."
     if missing(): sys.exit(missing())
-    rows = []
+    lesson = next(FULL.glob('01_*.ipynb')).name
     with chromium() as browser:
-        for name in ('00', '01'):
-            lesson = next(FULL.glob(f'{name}_*.ipynb')).name
-            took = [seconds(browser, lesson) for _ in range(ROUNDS)]
-            note = (f'{CLICKS} clicks, nothing typed; {ROUNDS} rounds, {min(took):.0f} to {max(took):.0f} s, '
-                    'each with a new server and kernel')
-            rows.append(dict(what=f'lesson {name}, from the address to your photograph named', note=note, unit='s',
-                             ours=statistics.median(took), theirs=None, target='under 60 s', ok=max(took) < 60))
-    return rows
+        took = [seconds(browser, lesson) for _ in range(ROUNDS)]
+    note = (f'{CLICKS} clicks, nothing typed; {ROUNDS} rounds, {min(took):.0f} to {max(took):.0f} s, '
+            'each with a new server and kernel')
+    return [dict(what='lesson 01, from its address to your photograph named', note=note, unit='s',
+                 ours=statistics.median(took), theirs=None, target='under 60 s', ok=max(took) < 60)]

@@ -172,12 +172,3 @@ def test_waiting_threads_do_not_spin_for_long(mine, kept):
         text=True,
     )
     assert done.stdout.strip() == kept
-
-
-def test_waiting_threads_keep_their_spin():
-    "After pictures were decoded in threads OpenMP would wait otherwise: small nets at half the speed."
-    if sys.platform != 'linux': pytest.skip('told to the OpenMP of Linux only')
-    env = {k: v for k, v in os.environ.items() if k != 'OMP_WAIT_POLICY'}
-    code = "import coursehelpers, os; print(os.environ['OMP_WAIT_POLICY'])"
-    done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
-    assert done.stdout.strip() == 'active'

@@ -19,11 +19,15 @@ def cores() -> int:
     return max(1, here // int(os.environ.get('LOCAL_WORLD_SIZE', 1)))
 
 # %% ../../nbs/tools/base/threads.ipynb #threads-pool
+def _on_one_core():
+    torch.set_num_threads(1)
+    torch.get_num_threads() # the first question in a thread fixes the answer there
+
 @lru_cache(1)
 def _pool(pid): # a forked process has to make its own
     "A thread for each core. In these threads, and only there, PyTorch works on one core."
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(cores(), initializer=_on_one_core)
     list(pool.map(lambda _: torch.ones(1), range(4 * cores()))) # all of them have started now
     torch.set_num_threads(before)
     return pool
