@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from .base.files import DataError
 from .data import Dls, generator
-from .deploy import seen, write_exported
+from .deploy import write_exported
+from .images.seen import seen
 from .images.showing import show_pictures
 from .images.transforms import Augment
 from .learner import Learner
@@ -168,11 +169,10 @@ class VisionLearner(Learner):
         """(label, its place in the vocab, probabilities (labels,)) of one picture. What is no
         picture is a `DataError`."""
         views = self.dls.valid.x
-        xb = seen([picture], self.dls.size, self.device, views.mean.tolist(),
-                  views.std.tolist())
+        xb = seen([picture], self.dls.size, views.mean.tolist(), views.std.tolist())
         self.model.eval()
         with torch.no_grad():
-            probabilities = self.model(xb)[0].softmax(0).cpu()
+            probabilities = self.model(xb.to(self.device))[0].softmax(0).cpu()
         place = probabilities.argmax()
         return self.dls.vocab[place], place, probabilities
 

@@ -11,10 +11,7 @@ from functools import lru_cache
 import torch
 from timm.data import ImageNetInfo, resolve_model_data_config
 
-from ..base.files import DataError
-from ..images.cache import presize
-from ..images.reading import read_picture
-from ..images.transforms import centre_views, crop_on_cpu
+from ..images.seen import seen
 from .weights import create
 
 # %% ../../nbs/tools/nets/imagenet.ipynb #imagenet-net
@@ -29,12 +26,8 @@ class ImageNet:
     def predict(self, picture): # a file, a PIL image, or an array (height, width, 3)
         """(the likeliest name, its place in the vocab, probabilities (1000,)) of one picture. What is no picture is a
         `DataError`."""
-        size, mean, std = self.colours['input_size'][-1], self.colours['mean'], self.colours['std']
-        pixels, aspect, problem = read_picture(picture, presize(size))
-        if pixels is None: raise DataError(f'{problem.file}: {problem.what}')
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        middle = centre_views(torch.tensor([aspect]))
-        xb, _ = crop_on_cpu(x, torch.tensor([0]), middle, size, torch.tensor(mean), torch.tensor(std))
+        colours = self.colours
+        xb = seen([picture], colours['input_size'][-1], colours['mean'], colours['std'])
         with torch.inference_mode():
             probabilities = self.model(xb)[0].softmax(0)
         place = probabilities.argmax()
