@@ -36,6 +36,14 @@ def kernel_environment(spare, # an empty folder that nobody else uses
     return env
 
 # %% ../../nbs/tools/author/running.ipynb #59b3082b
+def _output_widget(*args):
+    """nbclient's stand-in for ipywidgets' `Output`, which does not send back to the kernel what it shows: that message
+    can hide the reply that arrives in the same moment, and the run would wait for it until its time is up."""
+    from nbclient.output_widget import OutputWidget
+    widget = OutputWidget(*args)
+    widget.sync_state = lambda: None
+    return widget
+
 def run_nb(nb:dict, # a notebook; it is not changed
            folder, # where it runs
            name:str='notebook', # for messages
@@ -48,6 +56,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
     made = nbformat.from_dict(copy.deepcopy(nb))
     options = dict(timeout=timeout, allow_errors=allow_errors, resources={'metadata': {'path': str(folder)}})
     client = NotebookClient(made, extra_arguments=['--IPKernelApp.log_level=ERROR'], **options)
+    client.widget_registry['@jupyter-widgets/output']['OutputModel'] = _output_widget
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as spare:
             client.execute(env=kernel_environment(spare, **kernel))
