@@ -7,6 +7,7 @@ from bench import __main__ as bench
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, 'RESULTS', tmp_path/'RESULTS.md')
+    monkeypatch.setattr(bench.metadata, 'version', lambda package: '1.0') # the peers are not installed for tests
     return tmp_path/'RESULTS.md'
 
 
