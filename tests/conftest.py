@@ -25,6 +25,11 @@ def rank(item):
     return next((i for i, name in enumerate(SLOWEST_FIRST) if group(item).startswith(name)), len(SLOWEST_FIRST))
 
 
+def pytest_xdist_auto_num_workers():
+    "One more than there are cores: a browser or a server is waited for most of the time."
+    return os.cpu_count() + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     "Group the tests for xdist, the slowest groups first."
