@@ -73,8 +73,8 @@ class Record:
         "The mean ± spread with its unit, with two digits of the spread."
         text = f'{self.mean:.4g}'
         if self.spread > 0:
-            digits = max(0, 1 - math.floor(math.log10(self.spread)))
-            text = f'{self.mean:.{digits}f} ± {self.spread:.{digits}f}'
+            digits = 1 - math.floor(math.log10(self.spread))
+            text = ' ± '.join(f'{round(v, digits):.{max(0, digits)}f}' for v in (self.mean, self.spread))
         return f'{text} {self.unit}'.strip()
 
     def __repr__(self):

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 bin=$(mktemp -d)/env/bin
 "${2:-python3}" -m venv "${bin%/bin}"
 "$bin/python" -m pip install -q uv
-"$bin/uv" pip install -q --python "$bin/python" --resolution "$1" -e '.[lab,track]' 'pytest>=8,<9.2' 'pytest-timeout>=2.3' 'pytest-xdist>=3.7'
+"$bin/uv" pip install -q --python "$bin/python" --resolution "$1" -e '.[lab]' 'pytest>=8,<9.2' 'pytest-timeout>=2.3' 'pytest-xdist>=3.7'
 "$bin/coursehelpers" run 03 --profile smoke
 "$bin/coursehelpers" run 09 --profile smoke
 "$bin/python" -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder -m 'not long' \
