@@ -99,7 +99,6 @@ def lesson(tmp_path_factory):
     with pytest.MonkeyPatch.context() as m, warnings.catch_warnings():
         warnings.simplefilter('error')
         warnings.filterwarnings('ignore', '__array__', DeprecationWarning)  # NumPy 2 on torch's tensors
-        warnings.filterwarnings('ignore', category=ResourceWarning)  # a cache's file, closed a moment later
         m.chdir(folder)
         m.setattr(socket.socket, 'connect', closed)
         for key, value in dict(RUN_PROFILE='smoke', DATA_ROOT=folder / 'data').items():

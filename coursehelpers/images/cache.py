@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import threading
+import weakref
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,7 @@ class OnDisk(_Stored):
             self._file = open(pack.file, 'rb', buffering=0)
         except FileNotFoundError:
             raise Damaged(f'{pack.file}: removed a moment ago, by a process that found it damaged. {_again}') from None
+        weakref.finalize(self, self._file.close)
 
     def read(self, row:int, out:np.ndarray):
         "One picture into `out`, uint8 (size, size, 3); compared with its checksum the first time. Damage is `Damaged`."
