@@ -218,7 +218,7 @@ def _data():
     "Doctor's row: is the data root there, and is there room?"
     root = settings().data.root
     if not root.exists():
-        return 'data', f'{root.name}: no such folder; lessons make their own data', ''
+        return 'data', f'{root.name}: no such folder; lessons use the samples that come with the course', ''
     free = shutil.disk_usage(root).free / 2**30
     found = f'{len(list(root.iterdir()))} entries, {free:.0f} GB free'
     return 'data', found, '' if free > 2 else 'less than 2 GB left: make room'
