@@ -82,7 +82,7 @@ def place_labels(ax, # where the points are drawn
     for i, (point, label) in enumerate(zip(points, labels)):
         text = ax.annotate(label, point, (0, 0), textcoords='offset points', fontsize=size, arrowprops=hair)
         own = dict(line=line, at=dots[i], others=np.delete(dots, i, 0))
-        tries = (_far[:3], own), (_far[:3], dict(line=line)), (_far, {})
+        tries = (_far[:3], own), (_far[:3], own | dict(line=None)), (_far[:3], dict(line=line)), (_far, {})
         if any(_finds_place(text, distances, taken, edge, **wishes) for distances, wishes in tries):
             texts.append(text)
         else: text.remove()
