@@ -8,6 +8,7 @@ __all__ = ['HANDS', 'pareto', 'throughput', 'batch_seconds', 'measure_speed', 'r
 
 # %% ../nbs/full/10_best_models.ipynb #ee0b11b3
 import datetime
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,16 @@ def _full_name(arch, weights):
     if file: return file.name.removesuffix('.safetensors').removesuffix('.fp16')
     return about(name).name if about(name) else name # timm's default
 
+def _digest(pictures, rows):
+    "Of these pictures and their labels, in this order: other ones make another measurement."
+    found = hashlib.sha256(repr([pictures.vocab[label] for label in pictures.y[rows]]).encode())
+    if pictures.files:
+        files = [pictures.files[i] for i in rows]
+        found.update(repr([(file.name, file.stat().st_size) for file in files]).encode())
+    elif torch.is_tensor(pictures.x):
+        found.update(pictures.x[rows].numpy().tobytes())
+    return found.hexdigest()[:16]
+
 def _outcome(scores, y, rounds):
     "What a row says of these rounds: errors, which pictures were wrong, seconds of the first."
     times_wrong, errors, took = torch.zeros(len(y), dtype=torch.int64), [], []
@@ -159,7 +170,7 @@ def measure_arch(pictures, # `Pictures`; their own split does not matter, all ar
     rows = torch.cat([dls.train.rows, dls.valid.rows])
     how = f'{epochs} epochs' if epochs else 'frozen features'
     row = Row(_full_name(arch, weights), dls.size, f'{pictures.name} {len(rows)}', how,
-              held=len(rows), **_today(dls.device))
+              digest=_digest(dls.pictures, rows), held=len(rows), **_today(dls.device))
     before = earlier(row, HANDS * deals)
     if before and not again: return before
     seed_everything(0)
@@ -188,7 +199,8 @@ def versus(a:Row, # from `measure_arch`
            b:Row) -> Paired: # of the same pictures
     """The difference of their errors, paired; a `ValueError` if they were not judged on the same
     pictures, or it is not known which of them were wrong."""
-    if (a.data, len(a.wrong)) != (b.data, len(b.wrong)) or len(a.wrong) != a.held:
+    others = a.digest and b.digest and a.digest != b.digest
+    if others or (a.data, len(a.wrong)) != (b.data, len(b.wrong)) or len(a.wrong) != a.held:
         raise ValueError(f'{a.title} ({a.data}) and {b.title} ({b.data}): both have to say of the '
                          'same pictures which of them were wrong')
     names = [f'{row.title}, {row.how}' for row in (a, b)]
@@ -229,9 +241,11 @@ def _draw_models(ax, rows, cost):
         colour, marker = LOOKS[kind]
         ax.errorbar(own[cost], own.error, own.se, fmt=marker, color=COLOURS[colour], label=kind,
                     ms=6, elinewidth=1, capsize=0)
-    ax.set(xscale='log', ylabel='error, %')
+    if rows[cost].max() > 4 * rows[cost].min(): # below that a log axis has hardly a tick
+        ax.set(xscale='log')
+        ax.xaxis.set_minor_formatter(lambda v, _: f'{v:g}' if f'{v:e}'[0] in '25' else '')
     ax.xaxis.set_major_formatter('{x:g}')
-    ax.xaxis.set_minor_formatter(lambda v, _: f'{v:g}' if f'{v:e}'[0] in '25' else '')
+    ax.set(ylabel='error, %')
     ax.margins(.09)
     ax.legend(fontsize=7, ncols=2, frameon=False)
 
@@ -252,7 +266,7 @@ def plot_pareto(rows:pd.DataFrame, # a table, as `results` gives it
     fig, ax = figure(7.2, 4.6)
     _draw_models(ax, rows, cost)
     where = '' if cost == 'millions' else f' on {rows.device.iloc[0]}'
-    ax.set_xlabel(f'{COSTS[cost]}{where} (log)')
+    ax.set_xlabel(f'{COSTS[cost]}{where}' + (' (log)' if ax.get_xscale() == 'log' else ''))
     ax.plot(*steps.T, color='#666666', lw=1, ls='--', zorder=0)
     first = pd.concat([best, rows[~rows.front]]) # these choose the places of their labels first
     place_labels(ax, list(zip(first[cost], first.error)), first.label, line=steps)

@@ -2,6 +2,7 @@
 import json
 import random
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import matplotlib
 import pytest
 import torch
 from matplotlib.text import Text
+from PIL import Image
 
 from coursehelpers import zoo
 from coursehelpers.base.files import DataError, shipped
@@ -219,6 +221,39 @@ def test_only_what_is_new_is_measured(toys, made):
     assert len(made) == 1 + 0 + 1 + 1 + 1 and len(read_rows(my_file())) == 3
 
 
+def test_other_labels_or_pictures_are_measured_anew(toys, made, tmp_path):
+    "Name and number alone say too little: what was relabelled, or lies in another folder, is another measurement."
+    first = random_weights(toys, 'test_resnet')
+    for other in (replace(toys, y=toys.y.flip(0)), replace(toys, x=toys.x.flip(-1))):
+        row = random_weights(other, 'test_resnet')
+        assert (row.data, row.held) == (first.data, first.held)
+        with pytest.raises(ValueError):
+            versus(first, row)
+    assert len(made) == 3 and len(read_rows(my_file())) == 3
+    for parent, colour in (('a', 'red'), ('b', 'noise')):
+        for i in range(10):
+            file = tmp_path/parent/'mine'/('cat', 'dog')[i % 2]/f'{i}.png'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            noise = Image.effect_noise((40, 40), 50) if colour == 'noise' else Image.new('RGB', (40, 40), colour)
+            noise.save(file)
+        random_weights(load(tmp_path/parent/'mine'), 'test_resnet', size=32)
+    assert len(made) == 5
+    random_weights(load(tmp_path/'a/mine'), 'test_resnet', size=32)
+    assert len(made) == 5, 'the same once more'
+    cat, dog = tmp_path/'a/mine/cat/0.png', tmp_path/'a/mine/dog/1.png'
+    cat.rename(dog.with_name('0.png'))
+    dog.rename(cat.with_name('1.png'))
+    random_weights(load(tmp_path/'a/mine'), 'test_resnet', size=32)
+    assert len(made) == 6, 'two labels were mended'
+
+
+def test_a_row_from_before_digests_makes_room():
+    old = Row('a', 48, 'toy 10', 'frozen features', errors=[9.] * 5, held=10)
+    keep(old)
+    keep(replace(old, digest='abc'))
+    assert [r.digest for r in read_rows(my_file())] == ['abc']
+
+
 def test_a_broken_off_comparison_goes_on(toys, made, monkeypatch):
     with monkeypatch.context() as m:
         real = zoo.vision_learner
@@ -356,6 +391,22 @@ def test_labels_never_overlap(seed, log):
     assert all(edge.x0 <= b.x0 and b.x1 <= edge.x1 and edge.y0 <= b.y0 and b.y1 <= edge.y1 for b in found)
     dots = ax.transData.transform(points)
     assert not any(b.x0 < x < b.x1 and b.y0 < y < b.y1 for b in found for x, y in dots), 'no label on a point'
+
+
+@pytest.mark.parametrize('front', [None, pareto])
+def test_the_labels_of_two_neighbours_stand_at_their_own_points(front, monkeypatch):
+    kept = []
+    monkeypatch.setattr(zoo, 'show', lambda fig, alt, **how: kept.append(fig))
+    rows = best_each(results('imagenet').query(IMAGENET))
+    plot_pareto(rows, front)
+    ax = kept[0].axes[0]
+    dots = ax.transData.transform(rows[['milliseconds', 'error']])
+    labels = rows.label.tolist()
+    for text in ax.texts:
+        box = Text.get_window_extent(text)
+        gaps = ((dots - dots.clip(box.min, box.max))**2).sum(1)
+        if text.get_text() in ('resnet50', 'convnext_nano'):
+            assert labels[gaps.argmin()] == text.get_text()
 
 
 @pytest.mark.parametrize('cost', ['milliseconds', 'memory', 'millions'])

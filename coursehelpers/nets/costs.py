@@ -6,6 +6,7 @@
 __all__ = ['COSTS', 'LOOKS', 'comparable', 'place_labels']
 
 # %% ../../nbs/tools/nets/costs.ipynb #da24a8a2
+import numpy as np
 import pandas as pd
 from matplotlib.path import Path
 from matplotlib.text import Text
@@ -42,8 +43,14 @@ _sides = [(1, 0, 'left', 'center'), (-1, 0, 'right', 'center'), (0, 1, 'center',
 
 _far = 6, 10, 15, 21, 29, 38, 50 # between a point and its label, in 1/72 inch
 
-def _finds_place(text, distances, taken, edge, line=None):
-    "Move the text around its point, near places first, until it touches nothing. Did it find a place?"
+def _astray(box, at, others):
+    "Is some other point, in pixels (n, 2), hardly further from the box than its own?"
+    def far(points): return np.hypot(*(points - np.clip(points, box.min, box.max)).T)
+    return bool((far(others) < 1.5 * far(at[None])).any())
+
+def _finds_place(text, distances, taken, edge, line=None, at=None, others=None):
+    """Move the text around its point, near places first, until it touches nothing, nor stands as near to one of the
+    others as to the point it belongs to. Did it find a place?"""
     for far in distances:
         for across, up, ha, va in _sides:
             text.set(position=(far * across, far * up), ha=ha, va=va)
@@ -51,7 +58,8 @@ def _finds_place(text, distances, taken, edge, line=None):
             box = Text.get_window_extent(text).padded(1) # of the text alone, without its hair line
             inside = edge.contains(*box.min) and edge.contains(*box.max)
             crossed = line is not None and line.intersects_bbox(box, filled=False)
-            if inside and not crossed and not box.count_overlaps(taken):
+            astray = others is not None and _astray(box, at, others)
+            if inside and not crossed and not astray and not box.count_overlaps(taken):
                 taken.append(box)
                 return True
     return False
@@ -66,13 +74,16 @@ def place_labels(ax, # where the points are drawn
     ax.figure.canvas.draw()
     ax.figure.set_layout_engine('none') # what is placed now must not move
     pixels, edge = ax.transData.transform, ax.get_window_extent()
-    taken = [Bbox([at, at]).padded(4) for at in pixels(points)]
+    dots = pixels(points)
+    taken = [Bbox([dot, dot]).padded(4) for dot in dots]
     line = Path(pixels(line)) if line is not None and len(line) else None
     hair = dict(arrowstyle='-', color='#888888', lw=.5, shrinkA=0, shrinkB=4) # too short to see where a label is near
     texts = []
-    for point, label in zip(points, labels):
+    for i, (point, label) in enumerate(zip(points, labels)):
         text = ax.annotate(label, point, (0, 0), textcoords='offset points', fontsize=size, arrowprops=hair)
-        if _finds_place(text, _far[:3], taken, edge, line) or _finds_place(text, _far, taken, edge):
+        own = dict(line=line, at=dots[i], others=np.delete(dots, i, 0))
+        tries = (_far[:3], own), (_far[:3], own | dict(line=None)), (_far[:3], dict(line=line)), (_far, {})
+        if any(_finds_place(text, distances, taken, edge, **wishes) for distances, wishes in tries):
             texts.append(text)
         else: text.remove()
     return texts

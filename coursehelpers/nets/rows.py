@@ -33,6 +33,7 @@ class Row:
     data: str = '' # the pictures whose labels were to be found, and how many; '': only the speed was measured
     how: str = '' # frozen features, or 3 epochs of the whole model
     errors: list = field(default_factory=list) # in percent, one for each round: five for each dealing
+    digest: str = '' # of these pictures and their labels, in their order; '': not known
     held: int = 0 # different pictures it was judged on
     wrong: str = '' # a digit for each of these pictures: in how many dealings it was wrong
     seconds: float|None = None # to train one model and judge it, pictures decoded
@@ -102,7 +103,7 @@ def write_rows(file:Path|str, # is written anew, whole or not at all
 
 def _job(r):
     "What makes two rows the same measurement."
-    return r.name, r.size, r.data, r.how, len(r.errors), r.device, r.batch
+    return r.name, r.size, r.data, r.digest, r.how, len(r.errors), r.device, r.batch
 
 def earlier(row:Row, # without its numbers
             rounds:int, # how many errors are wanted
@@ -115,8 +116,9 @@ def keep(row:Row, # is added, or takes the place of an older one of the same mea
          file:Path|str|None=None): # None: your own
     "Put a row into the file, at once and whole: a comparison that is broken off loses nothing."
     file = file or my_file()
+    replaced = _job(row), _job(replace(row, digest='')) # the second: from before rows had a digest
     with locked(file):
-        others = [r for r in read_rows(file) if _job(r) != _job(row)]
+        others = [r for r in read_rows(file) if _job(r) not in replaced]
         write_rows(file, [*others, row])
 
 # %% ../../nbs/tools/nets/rows.ipynb #1ed8480d
