@@ -58,8 +58,8 @@ def one_cycle(opt, # a torch optimiser; the rate of each group is the highest it
 
 # %% ../nbs/full/08_learner.ipynb #455a691f
 class Learner:
-    """A model with the data, loss and optimiser to train it. In one process, `self.processes` does
-    nothing."""
+    """A model with the data, loss and optimiser to train it. What it asks of `self.processes` does
+    nothing where there is one process."""
     def __init__(self,
                  model:nn.Module, # any module: xb -> preds
                  dls:Dls, # training and validation batches; `Dls.of` makes one of any two loaders
@@ -130,7 +130,7 @@ class Learner:
         self.model.zero_grad() # a fit that was broken off may have left gradients
         self.model.eval() # but for the batches of an epoch
         steps = epochs * math.ceil(len(self.dls.train) / self.accumulate)
-        self.sched = None
+        self.sched = None # a single step has the rate that was asked for
         if self.schedule and steps > 1: self.sched = self.schedule(self.opt, steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
         self.log = LossLog(self) # fills `losses`
@@ -147,7 +147,7 @@ class Learner:
 
     def _one_epoch(self):
         "All the batches of an epoch, or those that are left of it, then a row of `history`."
-        if self.batches is None: self._begin_epoch() # else `Checkpoint` has put the rest there
+        if self.batches is None: self._begin_epoch() # else a checkpoint's rest of one
         if self.stop: return
         self.train_mode()
         for i, (xb, yb) in self.batches:
