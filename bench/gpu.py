@@ -75,7 +75,7 @@ class Clock(Callback):
         self.start = time.perf_counter()
 
     def after_batch(self, learn):
-        if learn.batch == len(learn.train_load) - 1:
+        if learn.batch == len(learn.dls.train) - 1:
             wait(learn.device)
             self.seconds.append(time.perf_counter() - self.start)
 

@@ -10,6 +10,7 @@ __all__ = ['suggest_lr', 'one_cycle', 'Learner', 'EVENTS', 'Callback', 'Checkpoi
 import math
 import time
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import nn
@@ -22,15 +23,9 @@ from .metrics import error_rate, metric_name
 from .plots import show
 from .training.callbacks import EVENTS, Callback, Clip, EarlyStop, ProgressTable
 from .training.checkpoints import load_model, save_model
-from coursehelpers.training.devices import (
-    check_precision,
-    forward,
-    gpu_settings,
-    made_step,
-    moved,
-    same_modes,
-)
-from .training.groups import freeze, groups_of, moving
+from .training.devices import check_precision, forward, gpu_settings
+from .training.devices import on_device, same_modes, try_step
+from .training.groups import groups_of, unfrozen
 from .training.lossplots import losses_figure, search_figure, smooth
 from .training.memory import Memory
 from .training.processes import processes
@@ -63,7 +58,8 @@ def one_cycle(opt, # a torch optimiser; the rate of each group is the highest it
 
 # %% ../nbs/full/08_learner.ipynb #455a691f
 class Learner:
-    "A model with the data, loss and optimiser to train it."
+    """A model with the data, loss and optimiser to train it. What it asks of `self.processes` does
+    nothing where there is one process."""
     def __init__(self,
                  model:nn.Module, # any module: xb -> preds
                  dls:Dls, # training and validation batches; `Dls.of` makes one of any two loaders
@@ -81,7 +77,7 @@ class Learner:
         self.processes = processes(dls.device) # this one, or all that torchrun started
         self.device, self.world = self.processes.device, self.processes.world
         self.is_main = self.processes.rank == 0
-        self.dls, self.vocab = self.processes.own(dls), list(getattr(dls, 'vocab', None) or [])
+        self.dls, self.vocab = self.processes.own(dls), list(dls.vocab or [])
         self.model = model.to(self.device) # holds the weights
         self.net = torch.compile(model) if compile else model # with the same weights
         if isinstance(loss_func, nn.Module): loss_func = loss_func.to(self.device)
@@ -89,8 +85,8 @@ class Learner:
         self.lr, self.opt_func, self.groups, self.schedule = lr, opt_func, groups, schedule
         self.precision, self.accumulate = precision, accumulate
         self.memory = Memory(world=self.world)
-        self.history, self.ends = [], [] # a dict for each epoch; how many losses there were then
-        self.losses, self.rates = [], [] # of each batch; of each step
+        self.losses, self.rates = [], [] # of each batch; of each step, the highest of all groups
+        self.history, self.ends = [], [] # a row for each epoch; `len(losses)` at its end
 
     def fit(self,
             epochs:int, # passes over the training data
@@ -98,55 +94,60 @@ class Learner:
             quiet:bool=False, # show nothing
             callbacks=(), # for this fit, beside the learner's own
             checkpoint=None, # a file that keeps the run: the same call again goes on from there
-            every:int|None=None): # batches from one such file to the next; None: a minute's
-        "Train. A loss that is no number stops it: `NonFiniteLoss`, a FloatingPointError."
+            every:int|None=None): # write it after so many batches; None: after a minute
+        """Train. A loss that is no number stops it: `NonFiniteLoss`, a FloatingPointError. No batch
+        to train on, or a label without a score, is a `DataError`; a model with every parameter
+        frozen a `ValueError`; a `checkpoint` of another run a `CheckpointError`."""
         callbacks = [*self.callbacks, *callbacks]
         if not quiet: callbacks.append(ProgressTable())
         if checkpoint: callbacks.append(Checkpoint(checkpoint, every))
-        self._begin(epochs, lr, callbacks)
+        begun = [] # these hear of the end, also where an error is the end
         with gpu_settings(self.device):
-            self._call('before_fit')
             try:
+                self._begin(epochs, lr, callbacks)
+                for callback in self.active:
+                    self._call('before_fit', [callback])
+                    begun.append(callback)
                 while self.epoch < epochs and not self.stop:
                     self._one_epoch()
                 self.log.flush()
-                self.finished = True
+                self.ended_well = True # perhaps stopped by a callback, but by no error
             finally:
-                self._call('after_fit')
+                self._call('after_fit', begun)
                 self.processes.release()
 
     def _begin(self, epochs, lr, callbacks):
-        "What a running fit knows. `Checkpoint` writes over it where a run goes on."
-        self.train_load = self.processes.share(self.dls.train)
-        if not len(self.train_load):
+        """What a running fit knows. Where a run goes on, `Checkpoint` then sets `epoch`, `batches`,
+        `stop`, the lists of `__init__`, and the state of model, optimiser, schedule and scaler."""
+        self.processes.share(self.dls.train)
+        if not len(self.dls.train):
             raise DataError('the training loader is empty: not one batch.')
         if self.net is not self.model:
             torch.compiler.reset() # it counts versions over all models, and stops at eight
-        self.wrapped = self.processes.wrap(self.net) # of several: it averages their gradients
-        self.opt = self.opt_func(self.param_groups(lr))
-        self.params = list(self.model.parameters()) # also those that the optimiser does not move
-        self.model.zero_grad() # a fit that was broken off may have left some
+        self.wrapped = self.processes.wrap(self.net) # several processes average gradients in it
+        self.opt = self.opt_func(unfrozen(groups_of(self.model, self.groups), lr, self.lr))
+        self.all_params = list(self.model.parameters()) # the frozen too; finding them takes time
+        self.model.zero_grad() # a fit that was broken off may have left gradients
         self.model.eval() # but for the batches of an epoch
-        steps = epochs * math.ceil(len(self.train_load) / self.accumulate)
-        scheduled = self.schedule and steps > 1 # a single step has the rate that was asked for
-        self.sched = self.schedule(self.opt, steps) if scheduled else None
+        steps = epochs * math.ceil(len(self.dls.train) / self.accumulate)
+        self.sched = None # a single step has the rate that was asked for
+        if self.schedule and steps > 1: self.sched = self.schedule(self.opt, steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
         self.log = LossLog(self) # fills `losses`
         self.active = sorted(callbacks, key=lambda c: getattr(c, 'order', 0))
         self.epochs, self.epoch, self.batch = epochs, 0, 0
-        self.stop = self.finished = False
+        self.stop = self.ended_well = False
         self.batches = None # those left of the epoch under way: (i, (xb, yb)), on the device
-        self.first_loss = len(self.losses) # of that epoch
         self.started = time.perf_counter()
 
-    def _call(self, event):
+    def _call(self, event, callbacks=None): # None: all of this fit
         "Tell the callbacks that have a method for it."
-        for callback in self.active:
+        for callback in self.active if callbacks is None else callbacks:
             if hasattr(callback, event): getattr(callback, event)(self)
 
     def _one_epoch(self):
         "All the batches of an epoch, or those that are left of it, then a row of `history`."
-        if self.batches is None: self._begin_epoch()
+        if self.batches is None: self._begin_epoch() # else a checkpoint's rest of one
         if self.stop: return
         self.train_mode()
         for i, (xb, yb) in self.batches:
@@ -159,10 +160,10 @@ class Learner:
     def _begin_epoch(self):
         "The numbered batches of a new epoch, on the device."
         self._call('before_epoch')
-        self.first_loss, self.started = len(self.losses), time.perf_counter()
-        if hasattr(self.train_load, 'epoch'): # ours: it shuffles anew in each, also of a later fit
-            self.train_load.epoch, self.train_load.skip = len(self.history), 0
-        self.batches = enumerate(moved(self.train_load, self.device))
+        self.started, train = time.perf_counter(), self.dls.train
+        if hasattr(train, 'skip'): # ours: it shuffles anew in each epoch, also of a later fit
+            train.epoch, train.skip = len(self.history), 0
+        self.batches = enumerate(on_device(train, self.device))
 
     def train_mode(self):
         "Switch the model to training: dropout on, batch statistics collected."
@@ -171,7 +172,7 @@ class Learner:
     def _end_epoch(self):
         "Judge the model; the row is the same in all processes, so that they decide the same."
         self.log.flush()
-        losses = self.losses[self.first_loss:]
+        losses = self.losses[-len(self.dls.train):] # of this epoch
         row = dict(epoch=len(self.history), train_loss=sum(losses) / len(losses), **self.validate())
         row['seconds'] = time.perf_counter() - self.started
         self.history.append(self.processes.from_main(row))
@@ -183,21 +184,21 @@ class Learner:
     def _one_batch(self):
         "Gradients, and a step with the last batch of those that make one together."
         self._call('before_batch')
-        first = self.batch - self.batch % self.accumulate # of those that make one step
-        together = min(self.accumulate, len(self.train_load) - first)
+        first = self.batch - self.batch % self.accumulate # of the batches that make one step
+        together = min(self.accumulate, len(self.dls.train) - first) # how many they are
         last = self.batch == first + together - 1
         with nullcontext() if last else self.processes.no_sync(self.wrapped):
-            self.memory.gradients(self, self._forward_backward, 1 / together)
+            self.memory.gradients(self, self._forward_backward, 1 / together) # calls it for parts
         self.log.add(self.loss)
         if last: self._step()
         self._call('after_batch')
 
-    def _forward_backward(self, share): # of this loss in the mean that the step makes smaller
+    def _forward_backward(self, share): # what this loss counts in the step, all batches being 1
         "Forward, loss, backward: the loop of lesson 03."
         self.preds = forward(self.wrapped, self.xb, self.precision, self.device)
         if self.batch == 0: check_labels(self)
         loss = self.loss_func(self.preds, self.yb)
-        self.loss = loss * self.processes.weight(self.train_load, self.batch)
+        self.loss = loss * self.processes.weight(self.dls.train, self.batch) # 1 in one process
         self._call('after_loss')
         self.scaler.scale(self.loss * share).backward()
 
@@ -205,24 +206,23 @@ class Learner:
         "Move the weights, then the rate."
         self.scaler.unscale_(self.opt)
         self._call('before_step')
-        self.rates.append(self.opt.param_groups[-1]['lr'])
-        moved_on = made_step(self.scaler, self.opt)
-        for p in self.params:
+        self.rates.append(max(g['lr'] for g in self.opt.param_groups))
+        stepped = try_step(self.scaler, self.opt) # not where fp16 found a gradient too large
+        for p in self.all_params:
             p.grad = None
-        if self.sched and moved_on: self.sched.step()
+        if self.sched and stepped: self.sched.step()
 
     def get_preds(self,
                 batches=None): # of (xb, yb); None: the validation set
         """(preds, y) for all the batches, on the CPU: scores (n, labels) and labels (n,). Several
         processes share the validation set. No batch at all is a `DataError`."""
-        def scores(xb): # not by `wrapped`, in which processes wait for each other
-            return forward(self.net, xb, self.precision, self.device)
-
+        # not by `wrapped`, in which processes wait for each other
+        scores = partial(forward, self.net, precision=self.precision, device=self.device)
         load = self.processes.share(self.dls.valid) if batches is None else batches
         found = []
         with same_modes(self.model), torch.no_grad(), gpu_settings(self.device):
             self.model.eval()
-            for i, (xb, yb) in enumerate(moved(load, self.device)):
+            for i, (xb, yb) in enumerate(on_device(load, self.device)):
                 pair = self.memory.in_parts(scores, xb), yb
                 if batches is None: pair = self.processes.whole(pair, load, i)
                 found.append([v.cpu() for v in pair])
@@ -233,19 +233,9 @@ class Learner:
     def validate(self) -> dict:
         "Loss and metrics on the validation set: dict(valid_loss=..., error_rate=...)."
         preds, y = self.get_preds()
-        loss = self.loss_func(preds.to(self.device), y.to(self.device)) # where it has its weights
-        found = dict(valid_loss=loss.item())
-        for metric in self.metrics:
-            found[metric_name(metric)] = float(metric(preds, y))
-        return found
-
-    def param_groups(self, lr=None) -> list: # as for `fit`
-        "What the optimiser gets: groups of the parameters that may move, each with its rate."
-        return moving(groups_of(self.model, self.groups), lr, self.lr)
-
-    def freeze_to(self, n:int): # groups before the n-th stay; -1: only the last moves; 0: all move
-        "Freeze the early groups of the learner's `groups`, and free the others."
-        freeze(groups_of(self.model, self.groups), n)
+        loss = self.loss_func(preds.to(self.device), y.to(self.device)) # a loss may have weights
+        found = {metric_name(metric): float(metric(preds, y)) for metric in self.metrics}
+        return dict(valid_loss=loss.item()) | found
 
     def lr_find(self,
                 low:float=1e-6, high:float=10., # the first and the last rate to try

@@ -21,6 +21,7 @@ from coursehelpers.metrics import error_rate
 from coursehelpers.training.checkpoints import CheckpointError, read, write
 from coursehelpers.training.devices import gpu_settings
 from coursehelpers.training.lossplots import losses_figure
+from coursehelpers.training.search import try_rates
 
 
 def tiny(out=10):
@@ -229,16 +230,17 @@ def test_groups_have_their_own_rates():
     )
 
 
-def test_freeze_to():
-    learn = Learner(tiny(), small_dls(), groups=lambda m: [m[0].parameters(), m[1].parameters(), m[5].parameters()])
+def test_the_rates_are_those_of_the_fastest_group():
+    learn = Learner(tiny(), small_dls(), schedule=None)
+    learn.groups = lambda m: [dict(params=m[0].parameters(), lr=0.01), dict(params=m[5].parameters(), lr=0.001)]
+    learn.fit(1, quiet=True)
+    assert set(learn.rates) == {0.01}
+    rates, losses = try_rates(learn, 1e-4, 1e-2, 5)
+    assert rates[0] == pytest.approx(1e-4) and rates[-1] == pytest.approx(1e-2)
 
-    def free():
-        return [i for i in (0, 1, 5) if learn.model[i].weight.requires_grad]
 
-    for n, left in ((-1, [5]), (1, [1, 5]), (0, [0, 1, 5]), (2, [5])):
-        learn.freeze_to(n)
-        assert free() == left
-    learn.freeze_to(3)
+def test_a_model_that_is_frozen_cannot_learn():
+    learn = Learner(tiny().requires_grad_(False), small_dls())
     with pytest.raises(ValueError, match='every parameter is frozen'):
         learn.fit(1, quiet=True)
 
@@ -320,7 +322,7 @@ def test_stop_in_the_middle_of_an_epoch():
 
     learn = Learner(linear(), points(), lr=0.05)
     learn.fit(3, quiet=True, callbacks=[Enough()])
-    assert len(learn.losses) == 5 + 3 and len(learn.history) == 1 and learn.finished
+    assert len(learn.losses) == 5 + 3 and len(learn.history) == 1 and learn.ended_well
 
 
 def test_early_stop():
@@ -328,7 +330,7 @@ def test_early_stop():
     learn = Learner(linear(), points())
     learn.validate = lambda: dict(valid_loss=next(losses))
     learn.fit(5, quiet=True, callbacks=[EarlyStop(patience=2)])
-    assert len(learn.history) == 4 and learn.finished
+    assert len(learn.history) == 4 and learn.ended_well
 
 
 def test_the_table(capsys):
@@ -454,7 +456,27 @@ def test_a_stop_before_an_epoch_begins_no_batch():
         learn.stop = learn.epoch == 1
 
     learn.fit(3, quiet=True, callbacks=[Plain(before_epoch=enough)])
-    assert len(learn.history) == 1 and len(learn.losses) == 5 and learn.finished
+    assert len(learn.history) == 1 and len(learn.losses) == 5 and learn.ended_well
+
+
+def test_whoever_heard_of_the_beginning_hears_of_the_end():
+    "Also where a later callback refuses to begin: a hook is taken off, and who never began is not asked to end."
+    told = []
+
+    def refuse(learn):
+        raise KeyError('no')
+
+    def names(name, order):
+        events = ('before_fit', 'after_fit')
+        one = Plain(**{event: lambda learn, event=event: told.append((name, event)) for event in events})
+        one.order = order
+        return one
+
+    refusing = Plain(before_fit=refuse)
+    refusing.order = 5
+    with pytest.raises(KeyError):
+        Learner(linear(), points()).fit(1, quiet=True, callbacks=[names('late', 9), refusing, names('early', 1)])
+    assert told == [('early', 'before_fit'), ('early', 'after_fit')]
 
 
 def test_parameters_outside_the_optimiser_gather_no_gradients():
@@ -464,7 +486,7 @@ def test_parameters_outside_the_optimiser_gather_no_gradients():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
         learn = Learner(model, points(), lr=0.05, groups=lambda m: [m[0].parameters(), m[2].parameters()])
-        learn.freeze_to(-1)
+        model[0].requires_grad_(False)
         if stale:
             model[0].weight.grad = torch.full_like(model[0].weight, 1000.0)
         learn.fit(1, quiet=True, callbacks=[Clip(0.1)])

@@ -238,7 +238,7 @@ def test_callbacks_and_early_stops_go_on(tmp_path):
         fit(make(), values, [Die(2 * n + 1)])
     learn = make()
     fit(learn, values, [Die(0)])
-    assert len(learn.history) == 3 and learn.finished
+    assert len(learn.history) == 3 and learn.ended_well
     again = make()
     fit(again, values, [Die(0)])
     assert len(again.history) == 3 and same(again.model.state_dict(), learn.model.state_dict())
@@ -269,7 +269,7 @@ def test_a_stop_is_kept(tmp_path, capsys):
 
     assert len(fit(Dies()).history) == 2
     learn = fit()
-    assert len(learn.history) == 2 and learn.finished and 'complete' in capsys.readouterr().out
+    assert len(learn.history) == 2 and learn.ended_well and 'complete' in capsys.readouterr().out
 
 
 def test_callbacks_that_are_no_callback_are_not_kept(tmp_path):

@@ -1,1 +1,1 @@
-"What happens beside a training loop: callbacks, runs that go on, memory that ends, processes, plots of losses."
+"Beside a training loop: callbacks, groups, devices, memory, processes, watching, plots, search, resuming, mixup."

@@ -21,6 +21,7 @@ EVENTS = ('before_fit', 'before_epoch', 'before_batch', 'after_loss',
 class Callback:
     """Something that happens beside the training. Write a method for each of the EVENTS you need; it gets the learner.
     `after_loss` comes for each part of a batch that goes through in parts, and again where a batch is tried again.
+    `after_fit` comes after an error too, if `before_fit` had come to its end.
     `learn.stop = True` ends the training in good order after this batch, or this epoch. Where several processes train,
     all must set it at the same place, or the others wait for ever: decide on `learn.losses` and `learn.history`, which
     are the same in all of them."""
@@ -81,7 +82,7 @@ class ProgressTable(Callback):
         self.headed, self.bar, self.picture = False, None, None
         in_notebook = getattr(get_ipython(), 'kernel', None) is not None
         if in_notebook and learn.is_main:
-            self.bar = tqdm(total=learn.epochs * len(learn.train_load), leave=False, delay=1, mininterval=.3)
+            self.bar = tqdm(total=learn.epochs * len(learn.dls.train), leave=False, delay=1, mininterval=.3)
         self.next = time.perf_counter() + self.wait
 
     def after_batch(self, learn): # a Learner

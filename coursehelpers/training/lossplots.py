@@ -30,6 +30,12 @@ def _curves(x, losses):
     ax.set(ylabel='loss')
     return fig, ax, mean
 
+def _room(mean, valid):
+    "The lowest and the highest place to draw. What validation jumped up to on the way may lie above it."
+    low, high = min([*mean, *valid], default=0), max([*mean, *valid[-1:]], default=1)
+    margin = .1 * (high - low) or .1
+    return max(0, low - margin) if low >= 0 else low - margin, high + margin
+
 def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there were after each epoch), `history`
     "(figure, what it shows) of all the losses so far. Earlier epochs of a model that was loaded have no losses."
     losses = learn.losses
@@ -39,7 +45,7 @@ def losses_figure(learn): # has `losses` (a batch each), `ends` (how many there 
     rows = [(end, row['valid_loss']) for end, row in zip(learn.ends, latest) if 'valid_loss' in row]
     if rows:
         ax.plot(*zip(*rows), 'o--', color=COLOURS['vermillion'], label='validation')
-    ax.set(xlabel='batch', ylim=(0, 1.1 * max(mean, default=1)))
+    ax.set(xlabel='batch', ylim=_room(mean, [loss for _, loss in rows]))
     ax.legend(frameon=False)
     if not mean: return fig, 'No losses yet: fit has not run.'
     words = f'Loss over {len(losses)} batches: training from {mean[0]:.3f} to {mean[-1]:.3f}'

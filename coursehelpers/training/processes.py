@@ -63,7 +63,7 @@ class SeveralProcesses(OneProcess):
 
     def share(self, load): # one of ours
         "The loader, as it gives this process its part of each batch. Another than ours is a `DataError`."
-        if not hasattr(load, 'rank'):
+        if not hasattr(load, 'rank'): # lesson 06's `Batches`, also ours, cannot be shared
             raise DataError(f'{self.world} processes share batches of `loaders` or `Loader` from coursehelpers.data, '
                             f'and this is a {type(load).__name__}.')
         load.rank, load.world = self.rank, self.world

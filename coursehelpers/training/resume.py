@@ -17,19 +17,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from .callbacks import Callback
-from coursehelpers.training.checkpoints import (
-    CheckpointError,
-    differences,
-    put_tensors,
-    random_state,
-    read,
-    set_random_state,
-    shapes,
-    take_tensors,
-    versions,
-    write,
-)
-from .devices import moved
+from .checkpoints import CheckpointError, differences, put_tensors, random_state, read
+from .checkpoints import set_random_state, shapes, take_tensors, versions, write
+from .devices import on_device
 from .groups import highest_rates
 from .watching import not_finite
 
@@ -49,7 +39,7 @@ def _first_targets(load):
 def run_plan(learn) -> dict: # a Learner whose fit has begun
     "What must be the same for a run to go on, as JSON can hold it."
     load = learn.dls.train
-    first = _first_targets(load) if hasattr(load, 'batch') else None
+    first = _first_targets(load) if hasattr(load, 'skip') else None
     return dict(epochs=learn.epochs, accumulate=learn.accumulate, precision=learn.precision,
                 lr=highest_rates(learn.opt), optimiser=_name(learn.opt_func),
                 schedule=_name(learn.schedule), loss=_name(learn.loss_func),
@@ -68,7 +58,7 @@ def _stateful(learn):
         if hasattr(c, 'state_dict'): parts[f'{name} {seen[name]}'] = c
     return parts | dict(model=learn.model)
 
-_kept = 'losses', 'rates', 'first_loss', 'history', 'ends', 'stop'
+_kept = 'losses', 'rates', 'history', 'ends', 'stop'
 
 def run_state(learn, # a Learner whose fit is running
               epoch:int, # of this fit
@@ -101,11 +91,11 @@ def set_run_state(learn, # a Learner whose fit has begun
 
 def _rest(learn, start, now, skip):
     "(i, batch) of those that are left of an epoch. The random state of its beginning decides their order."
-    load = learn.train_load
+    load = learn.dls.train
     set_random_state(start, load)
     ours = hasattr(load, 'skip')
     if ours: load.epoch, load.skip = len(learn.history), skip # it goes there at once
-    batches = moved(load, learn.device)
+    batches = on_device(load, learn.device)
     for _ in range(0 if ours else skip): # another loader has to make what is left out
         next(batches)
     set_random_state(now, load)
@@ -145,7 +135,7 @@ class Checkpoint(Callback):
         self.save(learn, learn.epoch + 1, 0)
 
     def after_fit(self, learn): # a Learner
-        stopped = learn.finished and learn.stop # perhaps in the middle of an epoch
+        stopped = learn.ended_well and learn.stop # perhaps in the middle of an epoch
         if stopped: self.save(learn, learn.epochs, 0)
 
     def due(self, learn) -> bool: # a Learner

@@ -46,7 +46,7 @@ def not_finite(learn, # a Learner whose fit is running
                batch:int) -> NonFiniteLoss: # in which one
     "The error to raise: where it happened, and what to try."
     rate = max(highest_rates(learn.opt))
-    ours = hasattr(learn.dls.train, 'batch')
+    ours = hasattr(learn.dls.train, 'skip')
     again = f'learn.dls.train.batch({len(learn.history)}, {batch})' if ours else 'learn.xb, learn.yb'
     return NonFiniteLoss(f'{what} in {_where(learn, batch)} (highest learning rate {rate:g}). Try a rate ten times '
                          f'smaller; if it stays, look for bad inputs: xb, yb = {again}; xb.isfinite().all()')
