@@ -68,12 +68,15 @@ def fold(model:nn.Module, # in eval mode; it is left as it is
          x:Tensor): # one small batch (b, 3, height, width)
     """A copy of `model` with batch norms folded into the convolutions before them; a plain copy if that would change
     its output."""
+    folded = copy.deepcopy(model)
+    return folded if _folds(folded, x) else copy.deepcopy(model)
+
+def _folds(model, x):
+    "Fold in place. Is the output what it was?"
     with torch.no_grad():
-        folded = copy.deepcopy(model)
-        _fold(folded, x)
         exact = model(x)
-        same = torch.allclose(folded(x), exact, rtol=1e-3, atol=1e-3 * exact.abs().max().item())
-    return folded if same else copy.deepcopy(model)
+        _fold(model, x)
+        return torch.allclose(model(x), exact, rtol=1e-3, atol=1e-3 * exact.abs().max().item())
 
 # %% ../../nbs/tools/nets/frozen.ipynb #memory
 _kept = Lock()
@@ -161,21 +164,23 @@ def _joinable(conv):
     halving = conv.stride == (2, 2) and conv.dilation == (1, 1) and all(k % 2 for k in conv.kernel_size)
     return type(conv) is nn.Conv2d or type(conv) is Conv2dSame and halving
 
-def _joined(body, x):
-    "A copy of `body` in fewer steps; itself where that cannot be done, or would change its output."
-    joined = copy.deepcopy(body)
-    names = {module: name for name, module in joined.named_modules()}
+def _join(body, x):
+    "Fewer steps, in place; as it was where that cannot be done, or would change its output."
+    names = {module: name for name, module in body.named_modules()}
     with torch.no_grad():
         exact = body(x)
-        for pair in _behind_conv(joined, x, tuple(_limits)):
-            if _joinable(pair.conv):
-                joined.set_submodule(names[pair.conv], _Joined(pair.conv, pair.module))
-                joined.set_submodule(pair.name, nn.Identity())
+        pairs = [pair for pair in _behind_conv(body, x, tuple(_limits)) if _joinable(pair.conv)]
+        for pair in pairs:
+            body.set_submodule(names[pair.conv], _Joined(pair.conv, pair.module))
+            body.set_submodule(pair.name, nn.Identity())
         try:
-            found = joined(x)
+            same = (body(x) - exact).norm() <= .02 * exact.norm()
         except (AttributeError, RuntimeError): # a torch or a processor without that operator
-            return body
-    return joined if (found - exact).norm() <= .02 * exact.norm() else body
+            same = False
+    if not same:
+        for pair in pairs:
+            body.set_submodule(names[pair.conv], pair.conv)
+            body.set_submodule(pair.name, pair.module)
 
 # %% ../../nbs/tools/nets/frozen.ipynb #85c3b3bd
 def quick_dtype(device) -> torch.dtype: # a torch device or its name
@@ -192,14 +197,19 @@ def quick_body(model:nn.Module, # a timm model
                size:int=96, # pixels of a picture that it can take
                whole:bool=False): # with its last layer?
     "A copy of `model` that gives features, or scores where it is `whole`: folded, channels-last, in the `quick_dtype`."
-    body = copy.deepcopy(model).eval().float()
-    if not whole: body.reset_classifier(0)
+    def plain():
+        body = copy.deepcopy(model).eval().float()
+        if not whole: body.reset_classifier(0)
+        return body
+
+    body = plain()
     g = torch.Generator().manual_seed(0)
     noise = torch.randn(2, model.pretrained_cfg['input_size'][0], size, size, generator=g)
-    folded = fold(body, noise.to(next(body.parameters()).device))
+    if not _folds(body, noise.to(next(body.parameters()).device)): body = plain()
     as_quick = dict(device=device, dtype=quick_dtype(device), memory_format=torch.channels_last)
-    quick = folded.to(**as_quick)
-    return _joined(quick, noise.to(**as_quick)) if torch.device(device).type == 'cpu' else quick
+    body.to(**as_quick)
+    if torch.device(device).type == 'cpu': _join(body, noise.to(**as_quick))
+    return body
 
 # %% ../../nbs/tools/nets/frozen.ipynb #d0a2db86
 def features(body:nn.Module, # from `quick_body`
