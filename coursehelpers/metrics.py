@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['rmse', 'error_of_mean', 'error_rate', 'accuracy', 'metric_name', 'bootstrap', 'Measure', 'measure', 'Paired',
-           'paired', 'Leak', 'duplicates', 'moved_by_valid', 'telltales', 'out_of_order', 'shared_groups',
-           'check_leaks']
+           'paired', 'split_difference', 'Leak', 'duplicates', 'moved_by_valid', 'telltales', 'out_of_order',
+           'shared_groups', 'check_leaks']
 
 # %% ../nbs/full/07_validation.ipynb #imports
 import copy
@@ -207,6 +207,20 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
     better = names[(difference < 0) == more] if chance < .05 else None
     unpaired = math.hypot(one.error, two.error)
     return Paired(one, two, difference, error, unpaired, chance, tuple(names), better)
+
+# %% ../nbs/full/07_validation.ipynb #splits-difference
+def split_difference(some, # one number for each random split, n at least 2
+                     others, # of another way, for the same splits
+                     part:float=.2, # of the examples that judge in each split
+                     digits:int=1) -> str: # after the point
+    """The mean of `some - others`, ± its standard error as Nadeau and Bengio (2003) correct it
+    for splits that share examples, and whether the difference is shown at 5 % (Student's t)."""
+    from scipy.stats import t
+    gap = torch.as_tensor(some) - torch.as_tensor(others)
+    n, mean = len(gap), gap.mean().item()
+    error = gap.std().item() * (1 / n + part / (1 - part))**.5
+    said = 'shown' if abs(mean) > t.ppf(.975, n - 1) * error else 'not shown'
+    return f'{round(mean, digits) + 0:+.{digits}f} ± {error:.{digits}f}, {said}'
 
 # %% ../nbs/full/07_validation.ipynb #c71fe043
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from ..base.files import DataError
 from .cache import cached, presize
@@ -40,8 +40,8 @@ def thumbnails(pictures:Pictures, # in files or in memory
 
 # %% ../../nbs/tools/images/trials.ipynb #trials-loaders
 def _mirrored(batch):
-    "(xb, yb) of these pairs, half of the pictures mirrored."
-    x, y = (torch.stack(v) for v in zip(*batch))
+    "(xb, yb) with half of the pictures mirrored."
+    x, y = batch
     turn = torch.rand(len(x)) < .5
     x[turn] = x[turn].flip(-1)
     return x, y
@@ -54,7 +54,10 @@ def small_batches(pictures:Pictures, # in memory, as `thumbnails` makes them
     seen = x[pictures.train]
     x = (x - seen.mean((0, 2, 3), keepdim=True)) / seen.std((0, 2, 3), keepdim=True)
     train, valid = (TensorDataset(x[rows], pictures.y[rows]) for rows in (pictures.train, pictures.valid))
-    return (DataLoader(train, batch_size, shuffle=True, collate_fn=_mirrored), DataLoader(valid, batch_size))
+    shuffled, in_order = (BatchSampler(order, batch_size, drop_last=False)
+                          for order in (RandomSampler(train), SequentialSampler(valid)))
+    return (DataLoader(train, sampler=shuffled, batch_size=None, collate_fn=_mirrored), # a batch is taken at once
+            DataLoader(valid, sampler=in_order, batch_size=None))
 
 # %% ../../nbs/tools/images/trials.ipynb #trials-share
 def animal_share(pictures:Pictures) -> Tensor: # of Oxford-IIIT Pet, with their files
