@@ -26,8 +26,15 @@ def seconds(browser, lesson):
             page, start = new_page(browser), time.perf_counter()
             page.goto(f'{base}/lab/tree/full/{lesson}')
             page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
+            page.get_by_text('| Idle').wait_for(timeout=60_000)  # before that, JupyterLab runs nothing
             page.get_by_role('menuitem', name='Run', exact=True).click()
             page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
+            heading = page.get_by_role('heading', name='Your own photograph')
+            while not heading.count():  # JupyterLab makes only the cells that can be seen
+                page.mouse.move(640, 400)
+                page.mouse.wheel(0, 300)
+                page.wait_for_timeout(200)
+            heading.scroll_into_view_if_needed()
             choose = page.locator('.cp-zone input:not([disabled])').first
             choose.wait_for(state='attached', timeout=120_000)
             choose.set_input_files(photo)
