@@ -4,21 +4,27 @@
 
 # %% auto #0
 __all__ = ['UnknownExercise', 'Exercise', 'checkers', 'exercise', 'exercises', 'check', 'ExerciseProgress', 'progress', 'Note',
-           'hint', 'solution', 'expect_fail', 'proofs', 'prove']
+           'hint', 'solution', 'reset', 'expect_fail', 'proofs', 'prove']
 
 # %% ../nbs/tools/exercises.ipynb #5633e6a1
 import contextlib
 import importlib
 import itertools
 import json
+import linecache
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from types import FunctionType
 
-from .base.files import locked, shipped, whole
+from .base.files import shipped
+from .base.kept import keep, not_kept, read_kept
 from .base.names import did_you_mean
-from .checks.judging import STATES, CheckFault, Outcome, judge, shorten  # noqa: F401
+from .checks.beside import SAME, differs
+from .checks.gaps import Unwritten, watch_cells
+from .checks.judging import STATES, CheckFault, Outcome, borrowed, codes, judge, shorten  # noqa: F401
 from .checks.judging import NotYet, agree, agree_on, call, describe, is_stub, slips, wrong_if  # noqa: F401
+from .results import stored
 from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7
@@ -79,46 +85,52 @@ def check(fn, # your function or class
     if isinstance(fn, str):
         raise TypeError(f'check takes the function itself, without quotes: check({fn})')
     ex = _find(name or fn)
+    if isinstance(fn, Unwritten): return Outcome(ex.name, 'not attempted', repr(fn))
+    if whose := borrowed(fn, ex.name): return Outcome(ex.name, 'not yet', whose)
     outcome, printed = judge(fn, ex.name, ex.checker, int.from_bytes(os.urandom(4), 'little'))
     if printed: print(shorten(printed, 300))
+    if outcome.status == 'correct': _put_beside(outcome, fn)
     try:
-        _remember(outcome)
+        if not _is_read(outcome, fn): _remember(outcome)
     except Exception as e: # whatever is wrong with the file, the outcome stands
-        print(_cannot('written', e))
+        print(not_kept(settings().run.progress, 'written', e))
     return outcome
 
-# %% ../nbs/tools/exercises.ipynb #42b42f52
-def _read(path):
-    "What the progress file holds: {name: {lesson, status, attempts}}."
-    if not path.exists(): return {}
-    if not path.is_file(): raise OSError('it is no ordinary file')
-    return json.loads(path.read_text(encoding='utf-8'))['exercises']
+def _cell(fn):
+    "The text of the cell or file in which a function or a class was written; '' if that is not known."
+    files = {code.co_filename for code in codes(fn)}
+    return ''.join(linecache.getlines(files.pop())) if len(files) == 1 else ''
 
-def _cannot(done, error):
-    "The sentence for a progress file that cannot be read or written."
-    path = settings().run.progress
-    return f'Your progress could not be {done} ({error!r}). If {path} is no progress file, rename it.' 
+def _put_beside(outcome, fn):
+    "Put the course's own answer beside a right one, and what differs."
+    outcome.ours = exercises().get(outcome.name, {}).get('solution', '')
+    with contextlib.suppress(IndexError, SyntaxError): # one is a lambda, say
+        outcome.message = differs(_cell(fn), outcome.ours, outcome.name)
+    if outcome.message == SAME: outcome.ours = ''
+
+def _is_read(outcome, fn):
+    "Is this the course's own answer, run where it can be read? Reading it earns nothing."
+    read = outcome.message == SAME and _cell(fn).startswith(('#|export', f'#|exercise {outcome.name}'))
+    if read:
+        outcome.message = "The course's own answer, so it is not counted. Write yours in the clean notebook."
+    return read
 
 # %% ../nbs/tools/exercises.ipynb #94d54115
 def _remember(outcome):
-    "Add an outcome to the progress file. What was correct once stays correct."
-    path, name = settings().run.progress, outcome.name
-    with locked(path):
-        done = _read(path)
-        entry = done.get(name, dict(status='not attempted', attempts=0))
-        if outcome.status != 'not attempted':
-            entry['attempts'] += 1
-            if entry['status'] != 'correct': entry['status'] = outcome.status
-        done[name] = entry | dict(lesson=exercises().get(name, {}).get('lesson', ''))
-        text = json.dumps({'exercises': done}, indent=1, ensure_ascii=False, sort_keys=True)
-        with whole(path) as part:
-            part.write_text(text, encoding='utf-8')
+    "Add an outcome to the progress file. The last answer that was judged counts: credit can be lost again."
+    def change(old):
+        entry = dict(status='not attempted', attempts=0) | old
+        if outcome.status == 'not attempted': return entry
+        return entry | dict(attempts=entry['attempts'] + 1, status=outcome.status)
+    keep(settings().run.progress, 'exercises', outcome.name, change)
 
 # %% ../nbs/tools/exercises.ipynb #93d91b1e
 @dataclass
 class ExerciseProgress:
-    "Every exercise with its state, lesson by lesson."
+    "Every exercise with its state, lesson by lesson; what was guessed, and numbers beside the course's."
     rows: list # (lesson, name, status, attempts)
+    guesses: dict = field(default_factory=dict) # {name: {said, came}}
+    numbers: dict = field(default_factory=dict) # {name: (yours, the course's)}, in words
 
     def counts(self) -> dict:
         "How many exercises are in each of the four states."
@@ -128,24 +140,39 @@ class ExerciseProgress:
     def __repr__(self):
         lines = []
         for lesson, rows in itertools.groupby(self.rows, key=lambda row: row[0]):
-            lines.append(f'lesson {lesson}')
+            rows = list(rows)
+            done = sum(status == 'correct' for _, _, status, _ in rows)
+            lines.append(f'lesson {lesson}  {"■" * done}{"□" * (len(rows) - done)}  {done} of {len(rows)}')
             for _, name, status, tries in rows:
                 often = f' ({tries} tries)' if tries > 1 else ''
                 lines.append(f'  {STATES[status][0]} {status:13} {name}{often}')
         total = ', '.join(f'{STATES[s][0]} {n} {s}' for s, n in self.counts().items())
-        return '\n'.join([*lines, total])
+        return '\n'.join([*lines, total, *self._others()])
+
+    def _others(self):
+        "Lines for guesses and numbers, where there are any."
+        guessed = [f'  {name}: you {e.get("said", "")}, it is {e.get("came", "not seen yet")}'
+                   for name, e in self.guesses.items()]
+        measured = [f'  {name}: yours {mine}, the course {course}' for name, (mine, course) in self.numbers.items()]
+        return [*(['guesses'] if guessed else []), *guessed, *(['numbers'] if measured else []), *measured]
 
 # %% ../nbs/tools/exercises.ipynb #0d30f22b
 def progress() -> ExerciseProgress:
-    "Your progress in every exercise of the course, by lesson. A file that cannot be read is said, and left alone."
-    rows = {name: (e['lesson'], name, 'not attempted', 0) for name, e in exercises().items()}
+    """Your progress in every exercise of the course, by lesson, your guesses, and your numbers. A file that cannot be
+    read is said, and left alone."""
+    lessons = {name: e['lesson'] for name, e in exercises().items()}
+    rows = {name: (lesson, name, 'not attempted', 0) for name, lesson in lessons.items()}
+    kept = {}
     try:
-        for name, e in _read(settings().run.progress).items():
-            status = e['status'] if e['status'] in STATES else 'not attempted'
-            rows[name] = (str(e['lesson']), name, status, e['attempts'])
+        kept = read_kept(settings().run.progress)
+        for name, e in kept.get('exercises', {}).items():
+            status = e.get('status') if e.get('status') in STATES else 'not attempted'
+            rows[name] = (lessons.get(name, ''), name, status, e.get('attempts', 0))
     except Exception as e:
-        print(_cannot('read', e))
-    return ExerciseProgress(sorted(rows.values(), key=lambda row: row[0]))
+        print(not_kept(settings().run.progress, 'read', e))
+    course, mine = stored(), kept.get('numbers', {})
+    numbers = {name: (e.get('said', ''), course[name].number()) for name, e in mine.items() if name in course}
+    return ExerciseProgress(sorted(rows.values(), key=lambda row: row[0]), kept.get('guesses', {}), numbers)
 
 # %% ../nbs/tools/exercises.ipynb #3d9e9310
 _hinted = {}
@@ -169,6 +196,24 @@ def solution(fn) -> Note: # the exercise: its name, or your function
     name, known = _name(fn), exercises()
     if name not in known: raise _unknown(name)
     return Note(f'```python\n{known[name]["solution"]}\n```')
+
+# %% ../nbs/tools/exercises.ipynb #reset-one
+def reset(fn) -> Note: # the exercise: its name, or your function
+    "Begin an exercise anew: its stub in a new cell below, its entry in your progress gone. Your cell stays as it is."
+    name, known = _name(fn), exercises()
+    if name not in known: raise _unknown(name)
+    try:
+        keep(settings().run.progress, 'exercises', name, lambda old: dict(status='not attempted', attempts=0))
+    except Exception as e:
+        print(not_kept(settings().run.progress, 'written', e))
+    stub = f'{known[name]["stub"]}\n\ncheck({name})'
+    shell = sys.modules['IPython'].get_ipython() if 'IPython' in sys.modules else None
+    if shell is None: return Note(f'```python\n{stub}\n```')
+    shell.set_next_input(stub)
+    return Note(f'`{name}` begins anew in the cell below. What you wrote stays where it is.')
+
+# %% ../nbs/tools/exercises.ipynb #gaps-on
+watch_cells()
 
 # %% ../nbs/tools/exercises.ipynb #618103ec
 @contextlib.contextmanager

@@ -14,7 +14,16 @@ from coursehelpers.author import build as authoring
 from coursehelpers.author import launch, running, variants
 from coursehelpers.author.build import AuthoringError, prepare
 from coursehelpers.author.running import RunError, kernel_environment, run_nb, tidy
-from coursehelpers.author.variants import clean_nb, course_problems, headings, make_stub, parse_cell, problems, solve
+from coursehelpers.author.variants import (
+    clean_nb,
+    course_problems,
+    kept_blocks,
+    make_gap,
+    make_stub,
+    parse_cell,
+    problems,
+    solve,
+)
 from coursehelpers.exercises import is_stub
 
 ROOT = Path(__file__).parents[1]
@@ -211,16 +220,15 @@ def test_clean():
         'imports',
         'part',
         'ex',
-        'ex-check',
         'gpu',
         'rec',
         'rec-compare',
     ]
     text = {c['id']: c['source'] for c in made['cells']}
-    assert text['title'] == '# T' and text['part'] == '## Part\n\n### Deeper #1' and text['gpu'] == '#|gpu\nprint(1)'
+    assert text['title'] == '# T\n\n> Promise.' and text['part'] == '## Part\n\n### Deeper #1'
+    assert text['gpu'] == '#|gpu\nprint(1)'
     assert (
-        text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...'
-        and text['ex-check'] == 'check(twice)'
+        text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...\n\ncheck(twice)'
         and text['rec-compare'] == "compare('e')"
     )
     assert '../full/07_x.ipynb' in text['launch'] and 'nbs/clean/07_x.ipynb' in text['launch']
@@ -232,6 +240,27 @@ def test_clean_again_changes_nothing():
     assert clean_nb(made, '07_x.ipynb') == made
 
 
+def test_a_heading_under_which_nothing_is_left_goes():
+    full = lesson()
+    full['cells'].append(md('## Only prose\n\nText.\n\n### And below\n\nText.\n\n## Recap\n\n**Questions**', 'end'))
+    assert clean_nb(full, '07_x.ipynb')['cells'][-1]['source'] == '## Recap\n\n**Questions**'
+
+
+def test_a_gap_asks_for_what_the_cell_makes():
+    full = lesson()
+    full['cells'].append(code('#|gap\n# Ten steps\nlosses, = [run()] # floats\nfor _ in range(3): step()', 'gap'))
+    clean = clean_nb(full, '07_x.ipynb')
+    assert clean['cells'][-1]['source'] == '# Ten steps\nlosses = ... # floats'
+    assert solve(clean, full)['cells'][-1]['source'].startswith('# Ten steps\nlosses, =')
+
+
+@pytest.mark.parametrize('source, words', [('print(1)', 'set a name'), ('x = (', 'plain Python')])
+def test_what_cannot_be_a_gap(source, words):
+    with pytest.raises(AuthoringError, match=words):
+        make_gap(source)
+    assert any(words in p for p in problems(nb(code(f'#|gap\n{source}')), 'a.ipynb'))
+
+
 def test_clean_is_a_valid_notebook():
     import nbformat
 
@@ -241,7 +270,7 @@ def test_clean_is_a_valid_notebook():
 def test_solve_puts_the_answers_back():
     solved = solve(clean_nb(lesson(), '07_x.ipynb'), lesson())
     assert [c['source'] for c in solved['cells'] if c['id'] == 'ex'] == [
-        'def twice(x): # any number\n    "Two times `x`."\n    return 2*x'
+        'def twice(x): # any number\n    "Two times `x`."\n    return 2*x\n\ncheck(twice)'
     ]
 
 
@@ -253,15 +282,19 @@ def test_solve_puts_the_answers_back():
         ('~~~~\n# no\n~~~\n# no\n~~~~\n## B', '## B'),
         ('A\n===\ntext', 'A\n==='),
         ('    # code', ''),
-        ('> # quoted', ''),
+        ('> # quoted', '> # quoted'),
+        ('A **bold** word. **Predict** it.\n\nMore.', 'A **bold** word. **Predict** it.'),
+        ('**Your turn.** Do:\n\n- a\n- b\n\nSo.\n\n- c', '**Your turn.** Do:\n\n- a\n- b'),
+        ('**Questions**\n\n<details>A</details>\n\nMore.', '**Questions**\n\n<details>A</details>'),
+        ('**Predictable** things', ''),
         ('#no', ''),
         ('<!--\n# no\n-->', ''),
         ('# A #\n\n## B', '# A #\n\n## B'),
         ('', ''),
     ],
 )
-def test_headings(source, kept):
-    assert headings(source) == kept
+def test_what_stays_of_prose(source, kept):
+    assert '\n\n'.join(text for _, text in kept_blocks(source)) == kept
 
 
 # --- heads
@@ -587,4 +620,4 @@ def test_variants_need_no_nbdev_to_be_imported():
     script = 'import sys, coursehelpers.author.build, coursehelpers.cli, coursehelpers.exercises\n'
     script += f'print([m for m in {heavy} if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout.strip() == '[]'
-    assert set(variants.DIRECTIVES) == {'default_exp', 'export', 'hide', 'gpu', 'exercise', 'record'}
+    assert set(variants.DIRECTIVES) == {'default_exp', 'export', 'hide', 'gpu', 'exercise', 'record', 'gap'}

@@ -31,8 +31,10 @@ from coursehelpers.exercises import (
     progress,
     proofs,
     prove,
+    reset,
     solution,
 )
+from coursehelpers.widgets.guess import guess, outcome
 
 ROOT = Path(__file__).parents[1]
 
@@ -163,12 +165,31 @@ def test_outcomes_show_a_sign_and_a_word():
 def test_a_fault_of_the_checker_is_not_the_learners(own):
     @exercise('broken')
     def _(fn):
-        fn(1)
         [][0]
 
-    with pytest.raises(CheckFault, match='fault of the course, not of your code'):
+    with pytest.raises(CheckFault, match='fault of the course'):
         check(lambda x: x, 'broken')
     assert not own.exists()
+
+
+def test_a_value_that_a_check_cannot_go_on_with_is_named(own):
+    @exercise('trusting')
+    def _(fn):
+        fn(1).mean()
+
+    o = check(lambda x: [x], 'trusting')
+    assert o.status == 'not yet' and 'what it gives back, [1]' in o.message and 'AttributeError' in o.message
+
+
+def test_a_loop_without_an_end_is_stopped(monkeypatch):
+    monkeypatch.setattr(judging, 'LONGEST', .1)
+
+    def square(x):
+        while True:
+            x = x
+
+    o = check(square)
+    assert o.status == 'raised' and 'stopped after 0.1 seconds' in o.message and 'line' in o.message
 
 
 def test_a_class_is_judged_too():
@@ -318,13 +339,110 @@ def test_prints_are_shown_but_not_a_thousand(capsys):
 # --- progress
 
 
-def test_progress_counts_and_keeps_correct(own):
-    for fn in (lambda x: x, lambda x: x * x, lambda x: 1 / 0):
+def test_progress_counts_the_last_answer(own):
+    for fn, status in ((lambda x: x * x, 'correct'), (lambda x: x, 'not yet'), (lambda x: 1 / 0, 'raised')):
         check(fn, 'square')
-    assert json.loads(own.read_text())['exercises'] == {'square': dict(lesson='99', status='correct', attempts=3)}
+        assert progress().rows[0][2] == status
+    check(lambda x: x * x, 'square')
+    assert json.loads(own.read_text())['exercises'] == {'square': dict(status='correct', attempts=4)}
     check(made('def square(x): ...', 'square'))
-    assert progress().rows == [('99', 'square', 'correct', 3)]
-    assert '✔ 1 correct' in repr(progress()) and 'square (3 tries)' in repr(progress())
+    assert progress().rows == [('99', 'square', 'correct', 4)]
+    assert 'lesson 99  ■  1 of 1' in repr(progress()) and 'square (4 tries)' in repr(progress())
+
+
+def test_progress_of_another_version_is_kept_and_carried_on(own):
+    gone = dict(lesson='05', status='correct', attempts=1)
+    old = dict(square=dict(lesson='42', status='correct', attempts=2), gone=gone)
+    own.write_text(json.dumps(dict(exercises=old, later=dict(x=1))))
+    assert ('99', 'square', 'correct', 2) in progress().rows and ('', 'gone', 'correct', 1) in progress().rows
+    check(lambda x: x * x, 'square')
+    kept = json.loads(own.read_text())
+    assert kept['later'] == dict(x=1) and kept['exercises']['gone'] == old['gone']
+
+
+def test_guesses_and_numbers_are_shown(monkeypatch, own):
+    from coursehelpers import results
+
+    course = results.Record('loss', [2., 2.1], unit='m')
+    monkeypatch.setattr(results, 'stored', lambda: dict(loss=course))
+    monkeypatch.setattr(ex, 'stored', results.stored)
+    box = guess('how far')
+    box.value = '3'
+    results.record('loss', [2.2, 2.3], unit='m')
+    results.compare('loss')
+    shown = repr(progress())
+    assert 'how far: you 3, it is not seen yet' in shown and 'loss: yours 2.250 ± 0.071 m, the course' in shown
+    outcome('how far', torch.tensor(4.))
+    assert 'how far: you 3, it is 4' in repr(progress())
+
+
+def test_a_guess_is_never_needed(own, capsys):
+    outcome('nothing', 3)
+    own.write_text('[1]')
+    guess('how far').value = '3'
+    outcome('how far', 4)
+    assert own.read_text() == '[1]' and 'is no progress file' in capsys.readouterr().out
+
+
+def test_reset_begins_anew_and_gives_the_stub(own):
+    check(lambda x: x * x, 'square')
+    assert 'check(square)' in reset('square')
+    assert progress().rows == [('99', 'square', 'not attempted', 0)]
+    with pytest.raises(UnknownExercise):
+        reset('squares')
+
+
+# --- whose answer
+
+
+@pytest.fixture
+def lesson_03():
+    "A checker of lesson 03's `mse`."
+    exercise('mse')(lambda fn: agree_on(fn, torch.nn.functional.mse_loss, torch.randn(5), torch.randn(5)))
+
+
+def test_the_course_s_own_answer_earns_nothing(lesson_03, own):
+    from coursehelpers.curves import mse
+
+    o = check(mse)
+    assert o.status == 'not yet' and "the course's own, imported from coursehelpers.curves" in o.message
+    assert not own.exists()
+
+
+@pytest.mark.parametrize(
+    'source',
+    [
+        'from coursehelpers.curves import mse as m\ndef mse(preds, y): return m(preds, y)',
+        'from coursehelpers import curves\ndef mse(preds, y): return curves.mse(preds, y)',
+        'import coursehelpers.curves as c\ndef mse(preds, y): return 1 * c.mse(preds, y)',
+        'def mse(preds, y):\n    from coursehelpers.curves import mse\n    return mse(preds, y)',
+        'def mse(preds, y):\n    import coursehelpers.curves as c\n    return c.mse(preds, y)',
+        'from coursehelpers.curves import mse as m\ndef mine(a, b): return m(a, b)\ndef mse(p, y): return mine(p, y)',
+        'from coursehelpers.curves import mse as m\ndef mse(preds, y, m=m): return m(preds, y)',
+        'from functools import partial\nfrom coursehelpers import curves\np = partial(curves.mse)\n'
+        'def mse(a, b): return p(a, b)',
+    ],
+)
+def test_an_answer_that_calls_the_course_s_own_earns_nothing(lesson_03, source):
+    o = check(made(source, 'mse', __name__='__main__'))
+    assert o.status == 'not yet' and "it uses the course's own `mse`" in o.message
+
+
+def test_own_helpers_and_other_tools_of_the_course_may_be_used(lesson_03):
+    source = 'from coursehelpers.curves import mae\ndef mean(x): return x.sum() / len(x)\n'
+    source += 'def mse(preds, y):\n    mae(preds, y)\n    return mean((preds - y)**2)'
+    assert check(made(source, 'mse', __name__='__main__')).status == 'correct'
+
+
+def test_a_class_of_the_course_s_own_earns_nothing(monkeypatch):
+    from coursehelpers.data import Dls
+
+    exercise('Dls')(lambda cls: None)
+
+    class Mine(Dls):
+        "A subclass of the course's own."
+
+    assert '`Dls` is the course' in check(Dls, 'Dls').message and 'own `Dls`' in check(Mine, 'Dls').message
 
 
 def test_what_was_never_checked_is_listed():
@@ -338,7 +456,6 @@ def test_what_was_never_checked_is_listed():
         '{"exer',
         '[]',
         '{"exercises": [1]}',
-        '{"exercises": {"square": {}}}',
         '\xff',
     ],
 )

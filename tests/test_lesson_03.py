@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from coursehelpers.author.launch import read_nb
+from coursehelpers.author.variants import solve
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
@@ -59,12 +60,13 @@ def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path):
     assert '~/.coursehelpers/progress.json' in settings
     (home/'settings.ini').write_text(settings.replace('~/.coursehelpers/progress.json', str(progress)))
     shutil.copy(ROOT/'nbs/clean/03_quadratic.ipynb', home)
-    cells = read_nb(home/'03_quadratic.ipynb')['cells']
+    clean, full = read_nb(home/'03_quadratic.ipynb'), read_nb(ROOT/'nbs/full/03_quadratic.ipynb')
+    cells = clean['cells']
     solutions = json.loads((ROOT/'coursehelpers/exercises.json').read_text())
     with browser.chromium() as chromium:
         page = browser.new_page(chromium)
         browser.open_notebook(page, base, 'lesson_03/03_quadratic.ipynb')
-        checked = work_through(page, cells, solutions)
+        checked = work_through(page, cells, solve(clean, full)['cells'])
         assert checked == [n for n, e in solutions.items() if e['lesson'] == '03'] and len(checked) >= 5
         assert not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count()
         assert not page.faults
@@ -72,20 +74,20 @@ def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path):
     assert {found[n]['status'] for n in checked} == {'correct'}
 
 
-def work_through(page, cells, solutions):
-    """Run each code cell in order; where a check follows, try it untouched, wrong and right.
+def work_through(page, cells, solved):
+    """Run each code cell in order; one that ends with a check untouched, wrong and right; a gap filled.
     Gives the exercises checked."""
     done = []
     for i, c in enumerate(cells):
         if c['cell_type'] != 'code': continue
+        answer = solved[i]['source']
+        name = answer.rpartition('check(')[2].rstrip(')') if answer.endswith(')') and '\n\ncheck(' in answer else ''
+        if c['source'] != answer and not name: put(page, i, answer)
         browser.run_cell(page, i)
-        if not c['source'].startswith('check('): continue
-        name = c['source'].removeprefix('check(').rstrip(')')
+        if not name: continue
         assert status(page, i).endswith('not attempted'), name
-        for answer, expected in ((cells[i-1]['source'].replace('...', 'return 3'), 'not yet'),
-                                 (solutions[name]['solution'], 'correct')):
-            put(page, i - 1, answer)
-            browser.run_cell(page, i - 1)
+        for written, expected in ((c['source'].replace('    ...', '    return 3'), 'not yet'), (answer, 'correct')):
+            put(page, i, written)
             browser.run_cell(page, i)
             assert status(page, i).endswith(expected), f'{name}: {status(page, i)}'
         done.append(name)

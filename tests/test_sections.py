@@ -5,7 +5,7 @@ import matplotlib
 import pytest
 
 from coursehelpers.author.launch import read_nb
-from coursehelpers.author.variants import headings
+from coursehelpers.author.variants import kept_blocks
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,7 +15,7 @@ def sections(path):
     imports, found, name = [], {}, None
     for cell in read_nb(path)['cells']:
         if cell['cell_type'] == 'markdown':
-            below = [h for h in headings(cell['source']).splitlines() if h.startswith('## ')]
+            below = [text for level, text in kept_blocks(cell['source']) if level == 2]
             name = below[-1] if below else name
         elif cell['id'] != 'setup':
             (imports if name is None else found.setdefault(name, [])).append(cell['source'])

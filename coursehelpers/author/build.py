@@ -14,7 +14,7 @@ from pathlib import Path
 from .launch import read_nb, readme, with_head
 from .running import tidy
 from .variants import AuthoringError, clean_nb, code_cells, course_problems
-from .variants import make_stub, records_in
+from .variants import fold_answers, make_stub, records_in
 from ..base.files import whole
 from ..settings import settings
 
@@ -140,7 +140,7 @@ def export(root:Path) -> list: # the course's folder
 def prepare(root:Path) -> list: # the course's folder
     "Refresh heads, tidy the sources, export the modules, write what is generated. Returns the paths that changed."
     check_sources(root)
-    headed = {f'full/{name}': with_head(nb, name) for name, nb in notebooks(root).items()}
+    headed = {f'full/{name}': fold_answers(with_head(nb, name)) for name, nb in notebooks(root).items()}
     files = {root/'nbs'/name: _dumps(tidy(nb)) for name, nb in (_sources(root) | headed).items()}
     changed = [p for p, text in files.items() if _write(p, text)]
     return changed + export(root) + clean(root)
