@@ -46,6 +46,7 @@ def noise(x, # a tensor of any shape
     "Random numbers in the shape of `x` from a normal distribution around 0."
     return torch.randn_like(x) * scale
 
+# %% ../nbs/full/03_quadratic.ipynb #add-noise
 def add_noise(x, # a tensor of any shape
               mult:float, # each value is off by a share of itself,
               add:float): # and by an amount
