@@ -36,6 +36,27 @@ def test_slider_callbacks_at_minimum_default_and_maximum(plots, value, capsys):
     assert 'loss' in capsys.readouterr().out
 
 
+BENDS = {
+    'relu-line': ('plot_bent', dict(m=3., b=3.)),
+    '3fb92da0': ('plot_two_bends', dict(m1=3., b1=3., m2=6., b2=3.)),
+    'two-inputs-check': ('plot_neuron', dict(w1=2., w2=2., b=2.)),
+}
+
+
+@pytest.mark.parametrize('id', BENDS)
+def test_callbacks_of_bends_at_minimum_default_and_maximum(id, capsys):
+    import matplotlib
+    matplotlib.use('agg')
+    source = {c['id']: c['source'] for c in FULL}
+    space = {'__name__': 'lesson'}
+    for one in ('c42950ef', '0729eef9', '335c71a8', 'two-inputs', id):
+        exec(compile(source[one], one, 'exec'), space)
+    name, ends = BENDS[id]
+    for sign in (-1, 0, 1):
+        space[name](**{slider: sign * end for slider, end in ends.items()})
+    capsys.readouterr()
+
+
 def status(page, i):
     "The first line that a check's cell shows."
     return browser.cell(page, i).locator('.jp-OutputArea-output b').first.inner_text()
