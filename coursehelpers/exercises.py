@@ -206,7 +206,7 @@ def reset(fn) -> Note: # the exercise: its name, or your function
         keep(settings().run.progress, 'exercises', name, lambda old: dict(status='not attempted', attempts=0))
     except Exception as e:
         print(not_kept(settings().run.progress, 'written', e))
-    stub = f'{known[name]["stub"]}\n\ncheck({name})'
+    stub = f'{known[name]["stub"]}\n\ncheck({name}) # stuck? hint({name})'
     shell = sys.modules['IPython'].get_ipython() if 'IPython' in sys.modules else None
     if shell is None: return Note(f'```python\n{stub}\n```')
     shell.set_next_input(stub)

@@ -228,7 +228,7 @@ def test_clean():
     assert text['title'] == '# T\n\n> Promise.' and text['part'] == '## Part\n\n### Deeper #1'
     assert text['gpu'] == '#|gpu\nprint(1)'
     assert (
-        text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...\n\ncheck(twice)'
+        text['ex'] == 'def twice(x): # any number\n    "Two times `x`."\n    ...\n\ncheck(twice) # stuck? hint(twice)'
         and text['rec-compare'] == "compare('e')"
     )
     assert '../full/07_x.ipynb' in text['launch'] and 'nbs/clean/07_x.ipynb' in text['launch']
@@ -270,7 +270,7 @@ def test_clean_is_a_valid_notebook():
 def test_solve_puts_the_answers_back():
     solved = solve(clean_nb(lesson(), '07_x.ipynb'), lesson())
     assert [c['source'] for c in solved['cells'] if c['id'] == 'ex'] == [
-        'def twice(x): # any number\n    "Two times `x`."\n    return 2*x\n\ncheck(twice)'
+        'def twice(x): # any number\n    "Two times `x`."\n    return 2*x\n\ncheck(twice) # stuck? hint(twice)'
     ]
 
 

@@ -212,7 +212,7 @@ def with_check(source:str, # the code of a cell
                directives:dict) -> str: # of that cell
     "The code, with its check at the end where it is an exercise."
     name = directives.get('exercise')
-    return f'{source}\n\ncheck({name})' if name else source
+    return f'{source}\n\ncheck({name}) # stuck? hint({name})' if name else source
 
 # %% ../../nbs/tools/author/variants.ipynb #0e06a8fc
 def _clean_cells(cell):
