@@ -272,9 +272,12 @@ def test_tail_changes_the_last_slope(page, relus):
 def test_learning_rate_slider(page):
     at = cell(page, 3).locator('.ch')
     words = at.get_by_role('status')
+    valleys = set()
     for key, says in (('Home', 'too small'), ('End', 'too large')):
         slider(at, 'learning rate').press(key)
         wait(lambda says=says: says in words.text_content())
+        valleys.add(tuple(at.locator('.ch-ring').evaluate_all('rings => rings.map(r => r.getAttribute("rx"))')))
+    assert len(valleys) == 1, 'the valley moves, or is lost, when the steps explode'
     box = number(at, 'learning rate')
     box.fill('0.1')
     box.press('Enter')

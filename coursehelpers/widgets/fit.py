@@ -58,7 +58,7 @@ def _linear_data(f, x, y, start):
     grid = torch.linspace(*data['xlim'], 81).double()
     columns, base = linear_basis(f, n, grid)
     return dict(**data, names=names, ends=ends, start=start.expand(n).tolist(),
-                basis=basis.tolist(), offset=offset.tolist(), floor=mse(best @ basis, target).item(),
+                basis=basis.tolist(), offset=offset.tolist(), low=best.tolist(), floor=mse(best @ basis, target).item(),
                 top=(corners @ basis - target).square().mean(-1).max().item(),
                 grid=dict(x=_round(grid), basis=_round(columns), offset=_round(base)))
 
@@ -75,10 +75,10 @@ def _preds(data, params):
     "Predictions for `params`, (..., n), at the places whose columns stand in `data`."
     return params @ torch.tensor(data['basis']) + torch.tensor(data['offset'])
 
-def _draw_surface(ax, data, path):
-    "The MSE over the first two parameters, the others as at the end of `path`, (k, n), with the path over it."
+def _draw_surface(ax, data, path, through):
+    "The MSE over the first two parameters, the others as in `through`, (n,), with `path`, (k, n), over it."
     side = torch.linspace(*data['ends'], 50)
-    params = path[-1].repeat(50, 50, 1)
+    params = through.repeat(50, 50, 1)
     params[..., 0], params[..., 1] = torch.meshgrid(side, side, indexing='xy')
     loss = (_preds(data, params) - torch.tensor(data['y'])).square().mean(-1)
     ax.contourf(side, side, loss.log1p(), 15, cmap='cividis')
@@ -103,7 +103,7 @@ class FitByHand(Portable):
         fig, (curve, surface) = figure(4.4, 3.4, cols=2)
         grid = self.data['grid']
         _draw_curve(curve, self.data, grid['x'], _preds(grid, self.params))
-        _draw_surface(surface, self.data, self.params[None])
+        _draw_surface(surface, self.data, self.params[None], self.params)
         return fig
 
     def alt(self) -> str:
@@ -203,7 +203,7 @@ class LrExplorer(Portable):
         "The path over the loss surface, and the loss after each step."
         fig, (surface, steps) = figure(4.4, 3.4, cols=2)
         path, losses = self.walk
-        _draw_surface(surface, self.data, path)
+        _draw_surface(surface, self.data, path, torch.tensor(self.data['low']))
         steps.semilogy(losses, '.-', color=COLOURS['blue'])
         steps.set(xlabel='steps', ylabel='MSE')
         return fig
@@ -226,4 +226,4 @@ def lr_explorer(f, # f(*params, x), linear in its 2 to 8 parameters, like quad(a
     curvature = 2 * basis @ basis.T / basis.shape[1] # of the MSE
     limit = 2 / torch.linalg.eigvalsh(curvature).max().item()
     data.update(steps=40, rates=[limit / 500, limit * 1.5])
-    return LrExplorer(data=data, lr=limit / 100)
+    return LrExplorer(data=data, lr=float(f'{limit / 100:.1g}'))

@@ -18,7 +18,7 @@ function walk(maths, start, lr, steps) {
 function render({model, el}) {
   const data = model.get('data')
   const maths = linear(data)
-  const {names, start, steps, rates, floor} = data
+  const {names, start, steps, rates, floor, low} = data
   let lr
   const land = surface({data, maths})
   const past = lossPlot({height: 270, xname: 'steps', label: 'Loss after each step', end: steps})
@@ -71,7 +71,7 @@ function render({model, el}) {
   }
   function redraw() {
     walked = walk(maths, start, lr, steps)
-    land.show({w: walked.path.at(-1), path: walked.path, star: null})
+    land.show({w: walked.path.at(-1), path: walked.path, star: low, through: low})
     past.show(walked.losses, verdict())
     land.alt(`Path of ${steps} steps over ${land.pair().join(' and ')}. ${verdict()}`)
     number.show(lr)

@@ -155,11 +155,11 @@ function surface({data, maths, pick, settle}) {
   }
   function show(state) {
     last = state
-    const {w, path, star} = state
-    const key = w.filter((_, m) => m !== i && m !== j).join()
+    const {w, path, star, through = w} = state // the other parameters are held as in `through`
+    const key = through.filter((_, m) => m !== i && m !== j).join()
     if (key !== drawn) {
       drawn = key
-      const s = slice(maths, w, i, j)
+      const s = slice(maths, through, i, j)
       rings.forEach((ring, k) => {
         const over = Math.max(levels[levels.length - 1 - k] - s.lowest, 0)
         set(ring, {
@@ -181,6 +181,7 @@ function surface({data, maths, pick, settle}) {
   const alt = text => set(c.svg, {'aria-label': text})
   const which = pairs.length > 1 ? [make('label', {}, 'over ', choose)] : []
   const spot = make('span', {class: 'ch-spot'}, '●')
-  const key = make('span', {class: 'ch-key'}, spot, ' here ', ...(pick ? ['◆ best'] : []))
+  const lowest = make('span', {class: 'ch-lowest'}, '◆')
+  const key = make('span', {class: 'ch-key'}, spot, ' here ', lowest, ' best')
   return {node: panel(title('Loss surface', key, ...which), holder), show, alt, pair: () => [names[i], names[j]]}
 }
