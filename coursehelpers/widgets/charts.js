@@ -53,8 +53,8 @@ const line = (xs, ys, sx, sy) =>
   xs.map((x, i) => `${i ? 'L' : 'M'}${sx(x).toFixed(1)} ${clamp(sy(ys[i]), -4e3, 4e3).toFixed(1)}`).join('')
 
 // An svg with a frame, ticks and axis names; what is added to .inside is clipped to the frame.
-function chart({width, height, x, y, xname, yname, right = 12}) {
-  const [l, r, t, b] = [46, width - right, 8, height - 34]
+function chart({width, height, x, y, xname, yname, left = 46, right = 12}) {
+  const [l, r, t, b] = [left, width - right, 8, height - 34]
   const id = unique()
   const sx = scale(...x, l, r)
   const sy = scale(...y, b, t)
@@ -98,7 +98,7 @@ const dots = (c, x, y) =>
 
 // Losses over time on a logarithmic axis; a diamond marks the lowest.
 function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', end = 0}) {
-  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE'})
+  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE', left: 58})
   const path = draw('path', {class: 'ch-curve thin'})
   const points = draw('path', {class: 'ch-points'})
   const low = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
