@@ -256,6 +256,7 @@ def test_add_remove_descend(page, relus):
     press(relus, 'one gradient step')
     wait(lambda: score(relus, 2) == '1')
     press(relus, 'descend')
+    assert relus.get_by_role('status').text_content() == 'Descending …' # no score of an earlier place
     wait(lambda: of(page, 'r.mse') < before/2)
     press(relus, 'stop')
     press(relus, 'reset')

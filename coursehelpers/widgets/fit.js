@@ -63,6 +63,7 @@ function render({model, el}) {
       redraw()
       send()
     },
+    started: () => say('Descending …'),
     done: ok => done(ok)
   })
   const halt = go.halt

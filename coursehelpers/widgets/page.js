@@ -105,7 +105,7 @@ function animate(step, frame, done, most = 3000) {
 }
 
 // The button `descend`: repeats step() until it is pressed again, the loss stands still, or step() gives false.
-function descent({loss, step, frame, done, most}) {
+function descent({loss, step, frame, started, done, most}) {
   let stop = null
   let ok = true
   const node = button('descend', () => (stop ? stop() : run()))
@@ -122,6 +122,7 @@ function descent({loss, step, frame, done, most}) {
   }
   function run() {
     write(node, 'stop')
+    started()
     stop = animate(once, frame, over, most)
   }
   return {node, halt: () => stop && stop()}

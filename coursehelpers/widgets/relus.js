@@ -137,6 +137,7 @@ function render({model, el}) {
       redraw()
       send()
     },
+    started: () => say('Descending …'),
     done: ok => done(ok),
     most: 6000
   })
