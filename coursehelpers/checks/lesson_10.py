@@ -10,6 +10,7 @@ import math
 import random
 from statistics import StatisticsError, mean, median
 
+import numpy as np
 import torch
 from scipy.stats import sem
 
@@ -66,19 +67,25 @@ def _slips_of_front(points, right):
 def _bools(got, points, right):
     "An answer as a list of bools; another one is `NotYet`."
     if hasattr(got, 'tolist'): got = got.tolist()
-    front = [p for p, on in zip(points, right) if on]
-    numbers = [i for i, on in enumerate(right) if on]
-    if isinstance(got, (list, tuple)):
-        got = list(got)
-        if got == numbers and len(got) != len(points):
-            raise NotYet('those are the numbers of the points on the front: give a bool for each point')
-        if got and all(isinstance(g, (tuple, list)) and tuple(g) in front for g in got):
-            raise NotYet('those are the points on the front: give a bool for each point, on it or not')
-    if not isinstance(got, list) or len(got) != len(points):
+    got = list(got) if isinstance(got, (list, tuple)) else None
+    _no_bools(got, points, right)
+    if got is None or len(got) != len(points):
         raise NotYet(f'it should give a list of {len(points)} bools, one for each point')
-    if not all(on is not None and on in (True, False) for on in got): # NumPy has bools of its own
+    if not all(isinstance(on, (bool, np.bool_)) or on in (0, 1) for on in map(_alone, got)):
         raise NotYet(f'it should give a list of bools, True or False; got {got[:3]} and so on')
     return [bool(on) for on in got]
+
+def _alone(on):
+    "The number of a tensor that holds one; everything else stays itself."
+    return on.item() if torch.is_tensor(on) and on.numel() == 1 else on
+
+def _no_bools(got, points, right):
+    "A list of the points on the front, or of their numbers, is `NotYet`."
+    if not got or len(got) == len(points): return
+    if got == [i for i, on in enumerate(right) if on]:
+        raise NotYet('those are the numbers of the points on the front: give a bool for each point')
+    if all(isinstance(g, (tuple, list)) and tuple(g) in points for g in got):
+        raise NotYet('those are the points on the front: give a bool for each point, on it or not')
 
 @exercise('pareto', hints=(
     'Take one point. Go through all the others: is one at most as costly and at most as wrong, and not the very same?',
@@ -106,16 +113,20 @@ def _pareto(fn):
 def _throughput(fn):
     cases = [_batches(warm, n) for warm in (0, 1, 3, 4) for n in (5, 6)] # never the default
     found = [call(fn, list(seconds), batch, warm) for seconds, warm, batch in cases]
-    known = [_slips_of_time(*case) for case in cases]
-    for words in known[0]: # one that explains every answer
-        if all(_is(got, slips[words]) for got, slips in zip(found, known)):
-            raise NotYet(f'{words}\ninputs: {_told(*cases[0])}')
+    slip = _slip_in_all(found, [_slips_of_time(*case) for case in cases])
+    if slip: raise NotYet(f'{slip}\ninputs: {_told(*cases[0])}')
     for (seconds, warm, batch), got in zip(cases, found):
         agree(got, batch / median(seconds[warm:]), _told(seconds, warm, batch))
     _one_left(fn)
     seconds = [random.uniform(2, 9) for _ in range(3)]
     for warm in (3, 5):
         _nothing_left(fn, seconds, 16, warm)
+
+def _slip_in_all(found, slips_of):
+    "The words of the slip that gives every answer; None: there is none."
+    for words in slips_of[0]:
+        if all(_is(got, slips[words]) for got, slips in zip(found, slips_of)):
+            return words
 
 def _one_left(fn):
     "A single batch after the warm-up is enough."
@@ -191,25 +202,26 @@ _todays = {'resnet18': 'resnet18', 'resnet18.a1_in1k': 'resnet18.a1_in1k', 'vit_
 
 def _slip_of_name(name, got):
     "What is wrong with the answer, in words; None: no slip that is known."
-    right, arch = _todays[name], name.split('.')[0]
-    if right is None: return _slip_of_unknown(name, got)
+    right = _todays[name]
     if got == right: return None
+    if right is None: return _slip_of_unknown(name, got)
+    if got is None: return _slip_of_none(name)
     if got == right.split('.')[0]:
         return f'the tag is lost: {right!r} has one, so the answer has it too'
-    if got is None and right == name and '.' in name:
-        return f'only the part before the first dot has to be known: {name!r} should stay'
-    if got is None and name in _aliases:
-        return f'{name!r} moved, and aliases says to where: ask the aliases too'
-    if got is None and name in _known:
-        return f'{name!r} is known, so it stays as it is'
     if got == name:
         return f'{name!r} moved, so it should be translated; ask the aliases first'
-    if got == _aliases.get(arch):
+    if got == _aliases.get(name.split('.')[0]):
         return f'{name!r} is not in aliases: look up the whole name, with its tag'
+
+def _slip_of_none(name):
+    "The same for a None in place of a name."
+    if name in _aliases:
+        return f'{name!r} moved, and aliases says to where: ask the aliases too'
+    if name in _known: return f'{name!r} is known, so it stays as it is'
+    return f'only the part before the first dot has to be known: {name!r} should stay'
 
 def _slip_of_unknown(name, got):
     "The same for a name that nobody knows."
-    if got is None: return None
     if got == _aliases.get(name.split('.')[0]):
         return f'{name!r} is not in aliases: look up the whole name, with its tag'
     return f'nobody knows {name!r}: the answer is None, got {got!r}. Spelled alike is not the same'
@@ -240,6 +252,7 @@ def _one_pair(fn, ahead, dtype):
     n = random.randint(5, 9)
     luck = 5 * torch.randn(n) # what both share
     a, b = (20 + ahead + luck + torch.randn(n)).to(dtype), (20 + luck + torch.randn(n)).to(dtype)
+    if abs(ahead) < 1: a[0], a[1] = b[0] + 1, b[1] - 1 # each is ahead once
     d, given = a - b, f'{n} rounds'
     right, se = d.mean().float(), torch.tensor(sem(d), dtype=torch.float32)
     got = _two(call(fn, a.clone(), b.clone()))
@@ -263,7 +276,8 @@ def _two(got):
         raise NotYet('it should give two numbers: the mean difference, and its standard error')
     numbers = [torch.as_tensor(v).float() for v in got]
     for number, what in zip(numbers, ('mean difference', 'standard error')):
-        if number.numel() != 1: raise NotYet(f'the {what} is one number; got {number.numel()}, one for each round')
+        if number.numel() != 1:
+            raise NotYet(f'the {what} is one number; got {number.numel()}, one for each round')
     return [number.reshape(()) for number in numbers]
 
 def _slips_of_spread(a, b, d):
