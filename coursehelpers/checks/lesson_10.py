@@ -10,6 +10,7 @@ import math
 import random
 from statistics import StatisticsError, mean, median
 
+import numpy as np
 import torch
 from scipy.stats import sem
 
@@ -27,32 +28,82 @@ _wrong_rules = {
         lambda p, q: p[0] < q[0] and p[1] < q[1],
     'two points that are exactly alike do not beat each other': lambda p, q: p[0] <= q[0] and p[1] <= q[1],
     'both have to be at least as good: one of the two is not enough': lambda p, q: p[0] < q[0] or p[1] < q[1],
-    'lower is better for both': lambda p, q: p[0] >= q[0] and p[1] >= q[1] and p != q}
+    'lower is better for both': lambda p, q: p[0] >= q[0] and p[1] >= q[1] and p != q,
+    'less error for the same cost beats too': lambda p, q: p[0] < q[0] and p[1] <= q[1],
+    'the same error for less cost beats too': lambda p, q: p[0] <= q[0] and p[1] < q[1]}
 
 def _points():
-    "Points with two at least on the front, a twin on it, and one that is as good as the best but dearer."
+    "Points in any order, two at least on the front, a twin on it, and one that is as good as the best but dearer."
     points = [(1, 8), (8, 1)] + [(random.randint(2, 8), random.randint(2, 8)) for _ in range(12)]
     front = [p for p, on in zip(points, _front(points, _beats)) if on]
-    return [*points, random.choice(front), (9, min(error for _, error in points))]
+    points += [random.choice(front), (9, min(error for _, error in points))]
+    return random.sample(points, len(points))
+
+def _one_way(points, order, keeps):
+    "The answer of one walk through the points in this order, that knows only the least error so far."
+    on, least = [False] * len(points), math.inf
+    for i in order:
+        on[i] = keeps(points[i][1], least)
+        least = min(least, points[i][1])
+    return on
+
+def _slips_of_front(points, right):
+    "{words: the answer of a usual slip} on these points."
+    given, by_cost = range(len(points)), sorted(range(len(points)), key=points.__getitem__)
+    wrong = {'those are the points that are beaten: turn it round': [not on for on in right]}
+    wrong |= {words: _front(points, rule) for words, rule in _wrong_rules.items()}
+    alike = 'two points that are exactly alike do not beat each other: one of them is lost'
+    return wrong | {
+        alike: _one_way(points, by_cost, lambda error, least: error < least),
+        'each point has to be compared with all others, not only with those before it':
+            _one_way(points, given, lambda error, least: error < least),
+        'the answers are in the order of the costs: give them in the order of the points':
+            [right[i] for i in by_cost],
+        'only the lowest error is on the front: a cheaper net with more error may be on it too':
+            [p[1] == min(error for _, error in points) for p in points],
+        'that compares each point with its neighbour in the order of the costs: compare with all':
+            [i == by_cost[0] or points[i][1] < points[by_cost[by_cost.index(i) - 1]][1] for i in given]}
+
+def _bools(got, points, right):
+    "An answer as a list of bools; another one is `NotYet`."
+    if hasattr(got, 'tolist'): got = got.tolist()
+    got = list(got) if isinstance(got, (list, tuple)) else None
+    _no_bools(got, points, right)
+    if got is None or len(got) != len(points):
+        raise NotYet(f'it should give a list of {len(points)} bools, one for each point')
+    if not all(isinstance(on, (bool, np.bool_)) or on in (0, 1) for on in map(_alone, got)):
+        raise NotYet(f'it should give a list of bools, True or False; got {got[:3]} and so on')
+    return [bool(on) for on in got]
+
+def _alone(on):
+    "The number of a tensor that holds one; everything else stays itself."
+    return on.item() if torch.is_tensor(on) and on.numel() == 1 else on
+
+def _no_bools(got, points, right):
+    "A list of the points on the front, or of their numbers, is `NotYet`."
+    if not got or len(got) == len(points): return
+    if got == [i for i, on in enumerate(right) if on]:
+        raise NotYet('those are the numbers of the points on the front: give a bool for each point')
+    if all(isinstance(g, (tuple, list)) and tuple(g) in points for g in got):
+        raise NotYet('those are the points on the front: give a bool for each point, on it or not')
 
 @exercise('pareto', hints=(
     'Take one point. Go through all the others: is one at most as costly and at most as wrong, and not the very same?',
     'A point that no other one beats is on the front: `not any(...)`.',
     'a beats b: a[0] <= b[0] and a[1] <= b[1] and a != b'))
 def _pareto(fn):
-    points = _points()
-    costs, errors = map(list, zip(*points))
-    right = _front(points, _beats)
-    got = call(fn, costs, errors)
-    if hasattr(got, 'tolist'): got = got.tolist()
-    if not isinstance(got, list) or len(got) != len(points):
-        raise NotYet(f'it should give a list of {len(points)} bools, one for each point')
-    got = [bool(on) for on in got] # NumPy has bools of its own
-    wrong = {'those are the points that are beaten: turn it round': [not on for on in right]}
-    wrong |= {words: _front(points, rule) for words, rule in _wrong_rules.items()}
-    for words, front in wrong.items():
-        if got == front != right: raise NotYet(f'{words}\npoints: {points}')
-    agree(got, right, f'points (cost, error): {points}')
+    clouds = [*(_points() for _ in range(6)), [(2.5, 30.)], [(1, 5), (1, 5)], [(2, 5), (1, 5)]]
+    rights = [_front(points, _beats) for points in clouds]
+    found = []
+    for points, right in zip(clouds, rights):
+        costs, errors = map(list, zip(*points))
+        found.append(_bools(call(fn, costs, errors), points, right))
+    slips_of = [_slips_of_front(points, right) for points, right in zip(clouds, rights)]
+    for words in slips_of[0]: # one that explains every answer
+        if found == [slips[words] for slips in slips_of] != rights:
+            raise NotYet(f'{words}\npoints (cost, error): {clouds[0]}')
+    for points, got, right in zip(clouds, found, rights):
+        agree(got, right, f'points (cost, error): {points}')
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #ec96870c
 @exercise('throughput', hints=(
@@ -60,25 +111,74 @@ def _pareto(fn):
     '`statistics.median` takes a list. Pictures a second: the batch divided by the seconds.',
     'if not counted: raise ValueError(...); return batch / median(counted)'))
 def _throughput(fn):
-    warm, batch = random.choice([1, 3]), random.choice([8, 16, 32]) # never the default
-    first = [random.uniform(2, 9) for _ in range(warm)]
-    counted = [random.uniform(.1, .3) for _ in range(random.choice([5, 7]))] + [random.uniform(3, 6)]
-    seconds = first + counted
-    given = f'batch = {batch}, warm_up = {warm}, seconds = {[round(s, 2) for s in seconds]}'
-    got = call(fn, list(seconds), batch, warm)
-    if isinstance(got, (int, float)): got = float(got)
-    wrong = {'the warm-up counts: leave the first ones out': batch / median(seconds),
-             'that is the mean, which one disturbed batch moves: take the median': batch / mean(counted),
-             'that is seconds a picture: turn it round': median(counted) / batch,
-             'those are batches a second, not pictures': 1 / median(counted)}
-    for words, value in wrong.items():
-        if isinstance(got, float) and math.isclose(got, value):
-            raise NotYet(f'{words}\ninputs: {given}')
-    agree(got, batch / median(counted), given)
-    _nothing_left(fn, first, batch, warm)
+    cases = [_batches(warm, n) for warm in (0, 1, 3, 4) for n in (5, 6)] # never the default
+    found = [call(fn, list(seconds), batch, warm) for seconds, warm, batch in cases]
+    slip = _slip_in_all(found, [_slips_of_time(*case) for case in cases])
+    if slip: raise NotYet(f'{slip}\ninputs: {_told(*cases[0])}')
+    for (seconds, warm, batch), got in zip(cases, found):
+        agree(got, batch / median(seconds[warm:]), _told(seconds, warm, batch))
+    _one_left(fn)
+    seconds = [random.uniform(2, 9) for _ in range(3)]
+    for warm in (3, 5):
+        _nothing_left(fn, seconds, 16, warm)
+
+def _slip_in_all(found, slips_of):
+    "The words of the slip that gives every answer; None: there is none."
+    for words in slips_of[0]:
+        if all(_is(got, slips[words]) for got, slips in zip(found, slips_of)):
+            return words
+
+def _one_left(fn):
+    "A single batch after the warm-up is enough."
+    try:
+        got = call(fn, [9., 8., 2.], 10)
+    except ValueError:
+        raise NotYet('one batch is left after the warm-up, and that is enough: raise only where none is left') from None
+    agree(got, 5., 'seconds = [9, 8, 2], batch = 10, and no warm_up given')
+
+def _batches(warm, n):
+    "(seconds, warm, batch): `warm` batches that do not count, some of them fast, and `n` that do, one disturbed."
+    first = [random.choice([random.uniform(2, 9), random.uniform(.01, .05)]) for _ in range(warm)]
+    counted = [random.uniform(.1, .3) for _ in range(n - 1)] + [random.uniform(3, 6)]
+    return first + random.sample(counted, n), warm, random.choice([8, 16, 32])
+
+def _told(seconds, warm, batch):
+    return f'batch = {batch}, warm_up = {warm}, seconds = {[round(s, 2) for s in seconds]}'
+
+def _is(got, value):
+    "Is an answer, whatever it is, this number?"
+    try:
+        return math.isclose(got, value, rel_tol=1e-6)
+    except (TypeError, ValueError):
+        return False
+
+def _slips_of_time(seconds, warm, batch):
+    "{words: what a usual slip gives}."
+    counted, n = seconds[warm:], len(seconds) - warm
+    return {
+        'the warm-up counts: leave the first ones out': batch / median(seconds),
+        'that is the mean, which one disturbed batch moves: take the median': batch / mean(counted),
+        'that is seconds a picture: turn it round': median(counted) / batch,
+        'those are batches a second, not pictures': 1 / median(counted),
+        'that is the median of the seconds: divide the batch by it': median(counted),
+        'that is the fastest batch: take the median': batch / min(counted),
+        'the slowest ones are left out: leave out the first ones': batch / median(sorted(seconds)[:n]),
+        'the last ones are left out: leave out the first ones': batch / median(seconds[:n]),
+        'warm_up + 1 batches are left out: `seconds[warm_up:]` begins behind the first warm_up':
+            batch / median(counted[1:] or counted),
+        'the middle of the list is the median only after sorting': batch / counted[n // 2],
+        'with an even number of batches the median lies half-way between the two in the middle':
+            batch / sorted(counted)[n // 2],
+        'with an even number the median lies half-way between the two in the middle (torch.median takes the lower one)':
+            batch / sorted(counted)[(n - 1) // 2],
+        'first the median of the seconds, then divide: that is the median of the rates':
+            median(batch / s for s in counted),
+        'it is rounded: give the number as it is': float(round(batch / median(counted))),
+        'it is cut to a whole number: give a float': float(int(batch / median(counted))),
+        'two batches are left out whatever warm_up says: use it': batch / median(seconds[2:] or seconds)}
 
 def _nothing_left(fn, seconds, batch, warm):
-    "A warm-up as long as the measurement."
+    "A warm-up as long as the measurement, or longer."
     try:
         got = call(fn, seconds, batch, warm)
     except StatisticsError: # a ValueError too, but not the learner's
@@ -88,27 +188,43 @@ def _nothing_left(fn, seconds, batch, warm):
     except Exception as e:
         kind = type(e).__name__
         raise NotYet(f'where nothing is left after the warm-up it raises {kind}: a ValueError is asked for') from None
-    raise NotYet(f'{warm} batches and a warm-up of {warm}: nothing is left to measure, so raise a ValueError. '
-                 f'Got {got}')
+    longer = 'The warm-up may be longer than the measurement. ' if warm > len(seconds) else ''
+    raise NotYet(f'{len(seconds)} batches and a warm-up of {warm}: nothing is left to measure, so raise a ValueError. '
+                 f'{longer}Got {got}')
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #6b928481
 _known = {'resnet18', 'convnext_tiny', 'levit_256', 'vit_base'}
 _aliases = {'swsl_resnet18': 'resnet18.fb_swsl', 'convnext_tiny_in22k': 'convnext_tiny.fb_in22k',
             'levit_256.old': 'levit_256.new'}
 _todays = {'resnet18': 'resnet18', 'resnet18.a1_in1k': 'resnet18.a1_in1k', 'vit_base.a.b': 'vit_base.a.b', **_aliases,
-           'resnet1': None, 'convnext': None, 'resnet18d.ra2': None}
+           'resnet1': None, 'convnext': None, 'resnet18d.ra2': None, 'swsl_resnet18.old': None, 'my_resnet18': None,
+           'levit_256.newer': 'levit_256.newer'}
 
 def _slip_of_name(name, got):
     "What is wrong with the answer, in words; None: no slip that is known."
-    right, has_tag = _todays[name], '.' in name
-    if right and has_tag and got == name.split('.')[0]:
-        return f'the tag is lost: {name!r} stays as it is'
-    if got is None and has_tag and right == name:
-        return f'only the part before the first dot has to be known: {name!r} should stay'
-    if got == name and name in _aliases:
+    right = _todays[name]
+    if got == right: return None
+    if right is None: return _slip_of_unknown(name, got)
+    if got is None: return _slip_of_none(name)
+    if got == right.split('.')[0]:
+        return f'the tag is lost: {right!r} has one, so the answer has it too'
+    if got == name:
         return f'{name!r} moved, so it should be translated; ask the aliases first'
-    if right is None and got is not None:
-        return f'nobody knows {name!r}: the answer is None, got {got!r}. Spelled alike is not the same'
+    if got == _aliases.get(name.split('.')[0]):
+        return f'{name!r} is not in aliases: look up the whole name, with its tag'
+
+def _slip_of_none(name):
+    "The same for a None in place of a name."
+    if name in _aliases:
+        return f'{name!r} moved, and aliases says to where: ask the aliases too'
+    if name in _known: return f'{name!r} is known, so it stays as it is'
+    return f'only the part before the first dot has to be known: {name!r} should stay'
+
+def _slip_of_unknown(name, got):
+    "The same for a name that nobody knows."
+    if got == _aliases.get(name.split('.')[0]):
+        return f'{name!r} is not in aliases: look up the whole name, with its tag'
+    return f'nobody knows {name!r}: the answer is None, got {got!r}. Spelled alike is not the same'
 
 @exercise('todays_name', hints=(
     'Three cases: moved, known, neither.',
@@ -128,29 +244,60 @@ def _todays_name(fn):
     'Then it is one list of numbers: its mean, and its .std() divided by the root of its length.',
     'd = a - b; return d.mean(), d.std() / len(d)**.5'))
 def _paired_gap(fn):
-    for ahead in (-4, 4): # the one is better, then the other
-        _one_pair(fn, ahead)
+    for i, ahead in enumerate((.3, -4, 4, -.3)): # hardly apart; the one is better, then the other
+        _one_pair(fn, ahead, (torch.float32, torch.float64)[i % 2])
 
-def _one_pair(fn, ahead):
+def _one_pair(fn, ahead, dtype):
     "`fn` on errors that are about `ahead` apart."
     n = random.randint(5, 9)
     luck = 5 * torch.randn(n) # what both share
-    a, b = 20 + ahead + luck + torch.randn(n), 20 + luck + torch.randn(n)
+    a, b = (20 + ahead + luck + torch.randn(n)).to(dtype), (20 + luck + torch.randn(n)).to(dtype)
+    if abs(ahead) < 1: a[0], a[1] = b[0] + 1, b[1] - 1 # each is ahead once
     d, given = a - b, f'{n} rounds'
-    right, se = d.mean(), torch.tensor(sem(d), dtype=torch.float32)
-    got = call(fn, a.clone(), b.clone())
-    if not isinstance(got, (tuple, list)) or len(got) != 2:
-        raise NotYet('it should give two numbers: the mean difference, and its standard error')
-    got = [torch.as_tensor(v).float() for v in got]
-    slips(got[0], {'the sign: a minus b': -right})
-    slips(got[1], {
-        'that ± is for two nets that saw different pictures. Here each round gives a pair: subtract first, '
-        'then take the spread of the differences': ((a.var() + b.var()) / n)**.5,
-        'that is the spread of a single difference: divide by the root of their number for the ± of the mean': d.std(),
-        'divide by n - 1 in the standard deviation, as .std() does by itself': d.std(correction=0) / n**.5,
-        'divide by the root of the number, not by the number': d.std() / n})
+    right, se = d.mean().float(), torch.tensor(sem(d), dtype=torch.float32)
+    got = _two(call(fn, a.clone(), b.clone()))
+    near = dict(rel_tol=1e-4, abs_tol=1e-4)
+    if math.isclose(got[0], se, **near) and math.isclose(got[1], right, **near):
+        raise NotYet('the two are swapped: first the mean difference, then its standard error')
+    slips(got[0], {
+        'the sign: a minus b': -right,
+        'those are distances: leave the sign, so that differences one way and the other cancel': d.abs().mean().float(),
+        'that is the median of the differences: take the mean': d.quantile(.5).float(),
+        'that is the sum of the differences: take the mean': d.sum().float(),
+        'that is the mean of a alone: subtract b first': a.mean().float()}, right=right)
+    slips(got[1], {words: wrong.float() for words, wrong in _slips_of_spread(a, b, d).items()}, right=se)
     agree(got[0], right, given, where='the mean difference')
     agree(got[1], se, given, where='its standard error')
+
+def _two(got):
+    "Two 0-d tensors of float32, from anything that holds two numbers."
+    two = torch.is_tensor(got) and got.shape == (2,)
+    if not two and (not isinstance(got, (tuple, list)) or len(got) != 2):
+        raise NotYet('it should give two numbers: the mean difference, and its standard error')
+    numbers = [torch.as_tensor(v).float() for v in got]
+    for number, what in zip(numbers, ('mean difference', 'standard error')):
+        if number.numel() != 1:
+            raise NotYet(f'the {what} is one number; got {number.numel()}, one for each round')
+    return [number.reshape(()) for number in numbers]
+
+def _slips_of_spread(a, b, d):
+    "{words: what a usual slip gives as the standard error}."
+    n = len(d)
+    unpaired = ('that ± is for two nets that saw different pictures. Here each round gives a pair: subtract first, '
+                'then take the spread of the differences')
+    return {
+        unpaired: ((a.var() + b.var()) / n)**.5,
+        f'{unpaired}. And two errors do not add up': (a.std() + b.std()) / n**.5,
+        f'{unpaired}; the spreads do not subtract': (a.std() - b.std()) / n**.5,
+        f'{unpaired}, not of a alone': a.std() / n**.5,
+        'that is the spread of a single difference: divide by the root of their number for the ± of the mean': d.std(),
+        'divide by n - 1 in the standard deviation, as .std() does by itself': d.std(correction=0) / n**.5,
+        'divide by the root of n, their number, not of n - 1': d.std() / (n - 1)**.5,
+        'divide by the root of the number, not by the number': d.std() / n,
+        'multiplied by the root of their number: divide by it': d.std() * n**.5,
+        'the signs are lost before the spread is taken: no abs() here': d.abs().std() / n**.5,
+        'that is the variance: take its root': d.var() / n,
+        'that is the variance, divided by the root: take the standard deviation': d.var() / n**.5}
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #9a41423d
 @exercise('seen_errors', hints=(
@@ -158,31 +305,48 @@ def _one_pair(fn, ahead):
     'Such a number is below `error` with probability `error`.',
     'return (torch.rand(nets, n) < error).float().mean(1)'))
 def _seen_errors(fn):
-    error, n, nets = random.uniform(.15, .35), random.randint(80, 150), 400
-    given = f'inputs: error = {error:.3f}, n = {n}, nets = {nets}'
-    got = call(fn, error, n, nets)
+    for low in (.15, .3):
+        error, n, nets = random.uniform(low, low + .1), random.randint(120, 150), 400
+        given = f'inputs: error = {error:.3f}, n = {n}, nets = {nets}'
+        got = _shown(call(fn, error, n, nets), nets)
+        slip = _slip_of_luck(got.double(), error, n)
+        if slip: raise NotYet(f'{slip}\n{given}')
+        if torch.equal(got, call(fn, error, n, nets)):
+            raise NotYet('two calls give the very same numbers: do not set the seed inside, or luck is always the same')
+    for n, nets in ((7, 1), (1, 3)):
+        _shown(call(fn, .5, n, nets), nets)
+
+def _shown(got, nets):
+    "A float tensor (nets,); another answer is `NotYet`."
     if not torch.is_tensor(got) or got.shape != (nets,):
-        shown = tuple(got.shape) if torch.is_tensor(got) else type(got).__name__
+        shown = f'shape {tuple(got.shape)}' if torch.is_tensor(got) else f'a {type(got).__name__}'
         raise NotYet(f'a tensor of shape ({nets},) is needed, one number for each net; got {shown}')
-    slip = _slip_of_luck(got.double(), error, n)
-    if slip: raise NotYet(f'{slip}\n{given}')
+    if not got.is_floating_point() and got.max() <= 1:
+        raise NotYet(f'a float tensor is needed, parts of n pictures; got {got.dtype}')
+    return got
 
 def _slip_of_luck(got, error, n):
     "What is wrong with the errors that equally good nets show, in words; None: nothing."
-    scatter = (error * (1 - error) / n)**.5 # of coin flips
     mean, std = got.mean().item(), got.std().item()
-    whole = got * n
-    if got.max() > 1:
-        return 'those are numbers of wrong pictures: divide by n, or take the mean'
-    if std < 1e-9:
-        return 'every net shows the same: each needs random numbers of its own'
-    if abs(mean - (1 - error)) < .02 < abs(mean - error):
-        return 'that is the part that is right: a picture is wrong where the random number is below error'
+    known = {
+        'those are percent: give a part, 0 to 1': abs(mean - 100 * error) < 3 and got.max() > 1,
+        'those are numbers of wrong pictures: divide by n, or take the mean': got.max() > 1,
+        'every net shows the same: each needs random numbers of its own': std < 1e-9,
+        'that is one picture for each net, right or wrong: each net has n pictures': set(got.tolist()) <= {0., 1.},
+        'that is the part that is right: a picture is wrong where the random number is below error':
+            abs(mean - (1 - error)) < .03 < abs(mean - error)}
+    return next((words for words, found in known.items() if found), None) or _far_from_coins(got, error, n)
+
+def _far_from_coins(got, error, n):
+    "The same, by the binomial distribution: mean, spread, and that pictures are counted."
+    scatter = (error * (1 - error) / n)**.5 # of coin flips
+    mean, std, whole = got.mean().item(), got.std().item(), got * n
+    words = (f'the nets scatter by {std:.4f}; coin flips, n for each net, scatter by {scatter:.4f}. '
+             'Is each of the n pictures right or wrong by itself?')
+    if std > 1.5 * scatter: return words
     if abs(mean - error) > 5 * scatter / len(got)**.5:
         return f'on average they should show {error:.3f}, and show {mean:.3f}'
-    if not .75 * scatter < std < 1.25 * scatter:
-        return (f'the nets scatter by {std:.4f}; coin flips, n for each net, scatter by {scatter:.4f}. '
-                'Is each of the n pictures right or wrong by itself?')
+    if not .75 * scatter < std < 1.25 * scatter: return words
     if (whole - whole.round()).abs().max() > 1e-3:
         return (f'with {n} pictures the part that is wrong is a whole number divided by {n}: '
-                'flip coins, do not draw the result from a bell curve')
+                'flip n coins for each net, do not draw the result from a bell curve')
