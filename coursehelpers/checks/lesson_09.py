@@ -64,7 +64,7 @@ def _vocab_faults(got, names, vocab, given):
     'return (error * (1 - error) / n)**.5'))
 def _standard_error(fn):
     for least, most in ((4, 12), (30, 100), (500, 2000)):
-        error, n = random.uniform(.05, .4), random.randint(least, most)
+        error, n = random.uniform(.05, .2), random.randint(least, most)
         given = f'error = {error:.4f}, n = {n}'
         true = torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n
         got = call(fn, error, n)
