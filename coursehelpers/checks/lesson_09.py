@@ -63,8 +63,8 @@ def _vocab_faults(got, names, vocab, given):
     'The standard error is the root of that variance.',
     'return (error * (1 - error) / n)**.5'))
 def _standard_error(fn):
-    for least, most in ((4, 12), (30, 100), (500, 2000)):
-        error, n = random.uniform(.05, .2), random.randint(least, most)
+    for least, most in ((8, 12), (30, 100), (500, 2000)):
+        error, n = random.uniform(.14, .2), random.randint(least, most)
         given = f'error = {error:.4f}, n = {n}'
         true = torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n
         got = call(fn, error, n)
