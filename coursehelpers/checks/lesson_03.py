@@ -275,7 +275,8 @@ def _grid_search(fn):
                                        'every value of one goes with every value of the others', given)
         if got is None: agree(got, floor, given)
         _is_a_pair(got, n, given)
-        if floor < 2000: slips(got, _grid_slips(values, tried, best, floor, tuple(got[1])), given)
+        if floor < 2000:
+            slips(got, _grid_slips(values, tried, best, floor, tuple(got[1])), given)
         wrong_if(torch.is_tensor(got[0]), 'the best loss is still a tensor: `float(...)` makes it a float', given)
         agree((got[0], [*got[1]]), (floor, [*best]), given, rtol=1e-8)
 
@@ -299,19 +300,19 @@ def _is_a_pair(got, n, given):
 def _grid_slips(values, tried, best, floor, found):
     "What the usual mistakes give."
     def loss(trial): return sum((t - b)**2 for t, b in zip(trial, best)) + floor
-    last, worst = tried[-1], max(tried, key=loss)
-    small = min(tried, key=lambda trial: abs(loss(trial)))
+    last, worst = tried[-1], max(tried, key=lambda trial: (loss(trial), trial == found))
+    small = min(tried, key=lambda trial: (abs(loss(trial)), trial != found))
     known = {
         'that is the combination with the highest loss: keep the lowest': (loss(worst), worst),
         'that is the last combination, not the best one': (loss(last), last),
-        'another combination has a lower loss: keep one only if it is below the best so far':
-            (loss(found), found) if found in tried else None,
         'the loss is the best, but the numbers are those of the last combination': (floor, last),
         'the numbers are the best, but the loss is that of the last combination': (loss(last), best),
         'the numbers stand in the reverse order': (floor, best[::-1]),
         'those are places in `values`. The numbers themselves are asked': (floor, tuple(map(values.index, best))),
         'that is the loss nearest to 0: a loss below 0 is lower': (abs(loss(small)), small),
-        'the loss is cut to a whole number: `float`, not `int`': (int(floor), best)}
+        'the loss is cut to a whole number: `float`, not `int`': (int(floor), best),
+        'another combination has a lower loss: keep one only if it is below the best so far':
+            (loss(found), found) if found in tried else None}
     return {words: wrong for words, wrong in known.items() if wrong not in (None, (floor, best))}
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #e227a92e
@@ -331,8 +332,8 @@ def _sum_of_relus(fn):
         slips(got, _bend_slips(params, bias, x) | _sum_slips(params, bias, x), given, right)
         _is_a_row(got, k, n, given)
         agree(got, right, given, dtype=False)
-    agree(fn(params, 0, x), sum_of_relus(params, 0, x), 'the bias is the plain number 0', dtype=False)
     _leads_back(fn, sum_of_relus, params=params, bias=bias, x=x)
+    agree(fn(params, 0, x), sum_of_relus(params, 0, x), 'the bias is the plain number 0', dtype=False)
 
 def _is_a_row(got, k, n, given):
     "Raise `NotYet` for what is no tensor of n numbers, but for None."
