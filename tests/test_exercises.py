@@ -587,21 +587,30 @@ def declared():
     return dict(lines)
 
 
+CHECKS = sorted((ROOT / 'nbs/tools/checks').glob('lesson_*.ipynb'))
+
+
+def ran(path):
+    "The names after a checks notebook has run in this process."
+    space = {'__name__': '__main__'}
+    for source in code_cells(path):
+        exec(compile(source, path.name, 'exec'), space)
+    return space
+
+
 @pytest.fixture(scope='module')
 def registered():
     "Run every checks notebook in this process: {notebook: the exercises that it registers}."
     found = {}
-    for path in sorted((ROOT / 'nbs/tools/checks').glob('lesson_*.ipynb')):
-        space = {'__name__': '__main__'}
-        for source in code_cells(path):
-            exec(compile(source, path.name, 'exec'), space)
+    for path in CHECKS:
+        space = ran(path)
         found[path.name] = [e for e in checkers().values() if e.checker.__globals__ is space]
     return found
 
 
 def test_every_exercise_is_proved(registered):
     assert declared() and set(declared()) <= set(proofs()), f'not proved: {set(declared()) - set(proofs())}'
-    assert all(right >= 1 and wrong >= 2 for right, wrong in proofs().values())
+    assert all(right >= 1 and wrong >= 2 and named <= wrong for right, wrong, named in proofs().values())
 
 
 def test_every_checker_has_an_exercise_and_one_notebook(registered):
@@ -613,3 +622,14 @@ def test_every_exercise_has_hints(registered):
     for known in registered.values():
         for e in known:
             assert 2 <= len(e.hints) <= 5 and all(e.hints), e.name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('path', [pytest.param(p, marks=pytest.mark.xdist_group(f'proofs {p.stem}')) for p in CHECKS],
+                         ids=[p.stem for p in CHECKS])
+def test_no_luck_in_fifty_proofs(path, monkeypatch):
+    "Each right answer is accepted and each wrong one refused, with its words, whatever is drawn."
+    monkeypatch.setattr(ex, 'SEEDS', 50)
+    space = ran(path)
+    mine = {e.name for e in checkers().values() if e.checker.__globals__ is space}
+    assert mine and mine <= set(proofs())

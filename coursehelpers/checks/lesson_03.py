@@ -6,117 +6,257 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #3d2f37b5
+import math
 import random
 from functools import partial
 
 import torch
 
-from ..curves import sum_of_relus
-from ..exercises import NotYet, agree, agree_on, call, exercise, slips
+from ..curves import mse, sum_of_relus
+from ..exercises import agree, call, exercise, slips, wrong_if
+
+# %% ../../nbs/tools/checks/lesson_03.ipynb #paths-back
+_CUT = ('`.item()`, `.tolist()`, `float()`, `.detach()`, `torch.tensor()` and `torch.no_grad()` '
+        'cut a number off from how it was made')
+
+def _leads_back(fn, oracle, **inputs):
+    "Raise `NotYet` unless `backward` brings the gradients to these tensors that it brings through `oracle`."
+    mine, real = ([t.clone().requires_grad_() for t in inputs.values()] for _ in range(2))
+    got = fn(*mine)
+    wrong_if(not got.requires_grad, f'the number is right, but no gradient gets back from it to the inputs: {_CUT}', '')
+    got.sum().backward()
+    oracle(*real).sum().backward()
+    for name, a, b in zip(inputs, mine, real):
+        lost = a.grad is None or ((a.grad == 0) & (b.grad.abs() > 1e-6)).any()
+        wrong_if(lost, f'the number is right, but no gradient gets back to {name}, or only to a part of it: {_CUT}', '')
+        agree(a.grad, b.grad, where=f'the gradient that backward brings to {name}')
+
+def _explained(fn, causes, *args):
+    "What `fn` gives; an error whose message has one of these words gets its cause in front."
+    try:
+        return fn(*args)
+    except (RuntimeError, TypeError) as e:
+        for words, cause in causes.items():
+            wrong_if(words in str(e), cause, f'Python says: {type(e).__name__}: {e}')
+        raise
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #6b878583
 def _mse_slips(preds, y):
     "What the usual mistakes give."
     diff = preds - y
+    n, squares = diff.numel(), diff**2
     return {
         'that is the mean of the distances: square them first': diff.abs().mean(),
-        f'that is the sum over {len(diff)} points: take the mean, or more points look like more error': (diff**2).sum(),
-        'that is the root of the mean squared error: leave the root away': (diff**2).mean().sqrt(),
-        'you square the mean. Square each difference first: as it is, above and below cancel': diff.mean()**2}
+        f'that is the sum over {n} points: take the mean, or more points look like more error': squares.sum(),
+        'that is the root of the mean squared error: leave the root away': squares.mean().sqrt(),
+        'you square the mean. Square each difference first: as it is, above and below cancel': diff.mean()**2,
+        'the square is missing: as it is, above and below cancel': diff.mean(),
+        'you take each difference times 2. Its square is `**2`': (2*diff).mean(),
+        'you square preds and y by themselves. Subtract first: (preds - y)**2': (preds**2 - y**2).mean(),
+        'only y is squared: `**` comes before `-`, so put brackets around preds - y': (preds - y**2).mean(),
+        'that is half of it: leave the 2 below away': squares.mean() / 2,
+        f'you divide by {n - 1}. A mean divides by how many there are, {n}': squares.sum() / max(n - 1, 1),
+        f'you divide by len(preds), its rows. There are {n} numbers': squares.sum() / len(diff),
+        'that is the variance, which forgets how far all points are off together': squares.mean() - diff.mean()**2,
+        'the same with n - 1: the variance forgets how far all points are off together': diff.var() if n > 1 else diff,
+        'that is the root of the sum, a length: no root, and the mean': squares.sum().sqrt(),
+        'you add y. A difference is preds - y': ((preds + y)**2).mean(),
+        'y is missing: subtract it from preds': (preds**2).mean(),
+        'it is rounded, and a rounded loss has no slope': squares.mean().round(),
+        'those are the squares. One number is asked: their mean': squares}
 
+# %% ../../nbs/tools/checks/lesson_03.ipynb #mse-check
 @exercise('mse',
           hints=('First the differences, then their squares, then the mean of those.',
                  '`(preds - y)` is a tensor: it can be squared with `**2`, and has a `.mean()`.',
                  'return ((preds - y)**2).mean()'))
 def _mse(fn):
-    for n in (30, 5, 1):
-        preds, y = torch.randn(n) * 3 + 1, torch.randn(n)
-        if n > 1: slips(call(fn, preds, y), _mse_slips(preds, y))
-        agree_on(fn, torch.nn.functional.mse_loss, preds, y)
+    for shape in ((30,), (6, 4), (5,), (1,)):
+        preds, y = torch.randn(shape) * 3 + 1, torch.randn(shape) + 3
+        given, right = f'two tensors of shape {shape}', mse(preds, y)
+        got = _explained(partial(call, fn), {'xor': '`^` is no power in Python: the square is `**2`'}, preds, y)
+        slips(got, _mse_slips(preds, y), given, right)
+        _is_one_tensor(got, given)
+        agree(got, right, given, dtype=False)
+    _leads_back(fn, mse, preds=torch.randn(8), y=torch.randn(8))
+
+def _is_one_tensor(got, given):
+    "Raise `NotYet` for what is no tensor with one number, but for None."
+    if got is None: return
+    wrong_if(not torch.is_tensor(got), f'the loss must stay a tensor, so that a gradient can go back: {_CUT}', given)
+    wrong_if(got.ndim, f'that is a tensor of shape {tuple(got.shape)}. One number is asked: the mean over all', given)
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #8d3df219
+def _nudges(f, x, h):
+    "What the usual mistakes give."
+    low, mid, high = f(x - h), f(x), f(x + h)
+    change, one_sided = high - low, 'so a bend in f spoils the slope: nudge both ways'
+    return {
+        f'you nudge up only, {one_sided}': (high - mid) / h, f'you nudge down only, {one_sided}': (mid - low) / h,
+        'twice the slope: the two points are 2*step apart': change / h,
+        'that is the change of f, not yet divided by the distance 2*step': change,
+        'the sign is turned: it is f(x + step) - f(x - step), the upper one first': -change / (2*h),
+        'you divide by 2 and then multiply by step: put the distance in brackets, / (2*step)': change / 2*h,
+        'you multiply by the distance: divide by it': change * 2*h,
+        'you divide by 2, and not yet by step: the distance is 2*step': change / 2,
+        'you divide by step**2. The distance is 2*step': change / h**2,
+        'you add the two values of f: it is the difference that counts': (high + low) / (2*h),
+        'only f(x - step) is divided: put brackets around the difference': high - low / (2*h),
+        'you nudge to one side only, but divide by the distance of two': (high - mid) / (2*h),
+        'you nudge f(x). Nudge x: f(x + step)': 1,
+        'that is f itself, not its slope': mid, 'that is f(x) / x: a slope compares two values of f': mid / x,
+        'that is the slope at 0: nudge from x': (f(h) - f(-h)) / (2*h),
+        'that is how much the slope changes, not the slope': (high - 2*mid + low) / h**2} | _other_places(f, x, h)
+
+def _other_places(f, x, h):
+    "What nudges of other sizes give."
+    return {
+        'you nudge by half a step each way: nudge by `step`': (f(x + h/2) - f(x - h/2)) / h,
+        'you nudge by two steps each way: nudge by `step`': (f(x + 2*h) - f(x - 2*h)) / (4*h),
+        'you nudge from x to x + 2*step. x should lie in the middle': (f(x + 2*h) - f(x)) / (2*h),
+        'you nudge by a share of x. Add and subtract `step`': (f(x*(1 + h)) - f(x*(1 - h))) / (2*h*x),
+        'you nudge by a step of your own: use the `step` that is given': (f(x + 1e-4) - f(x - 1e-4)) / 2e-4}
+
+# %% ../../nbs/tools/checks/lesson_03.ipynb #slope-check
 @exercise('slope',
           hints=('How much does f change between x - step and x + step? How far apart are these?',
                  'f(x + step) - f(x - step), divided by a distance.',
                  'return (f(x + step) - f(x - step)) / (2*step)'))
 def _slope(fn):
-    for step in (1e-3, 0.4):
+    for sign, step in ((1, 0.3), (-1, 0.4), (1, 1e-3), (-1, random.uniform(0.2, 0.5))):
         a, b, c, x = (random.uniform(0.5, 3) for _ in range(4))
-        true, one_sided = 2*a*x + b, 'so a bend in f spoils the slope: nudge both ways'
-        got = call(fn, partial(_quadratic, a, b, c), x, step)
-        given = f'f(x) = {a:.2f} x² + {b:.2f} x + {c:.2f}, x = {x:.3f}, step = {step}'
-        known = {f'you nudge up only, {one_sided}': true + a*step,
-                 f'you nudge down only, {one_sided}': true - a*step,
-                 'twice the slope: the two points are 2*step apart': 2*true,
-                 'that is the change of f, not yet divided by the distance 2*step': 2*true*step}
-        for words, wrong in known.items():
-            if isinstance(got, float) and abs(got - wrong) < 1e-6:
-                raise NotYet(f'{words}\ninputs: {given}')
-        agree(got, true, given)
+        f = partial(_cubic, sign*a, sign*b, sign*c)
+        right = (f(x + step) - f(x - step)) / (2*step)
+        given = f'f(v) = {sign*a:.2f} v³ {sign*b:+.2f} v² {sign*c:+.2f} v {sign*2:+}, x = {x:.3f}, step = {step:.4g}'
+        got = call(fn, f, x, step)
+        near = _plain_number(got)
+        wrong_if(_close(near, -right) and sign < 0, 'a slope downhill is negative: leave `abs` away', given)
+        for words, wrong in _nudges(f, x, step).items():
+            wrong_if(_close(near, wrong) and not _close(wrong, right), words, given)
+        wrong_if(near != right and near == round(near, 3), 'it is rounded: leave the slope as it comes', given)
+        agree(got, right, given, rtol=1e-6)
 
-def _quadratic(a, b, c, x): return a*x**2 + b*x + c
+def _cubic(a, b, c, x):
+    "A curve that takes plain numbers, and tensors without a gradient."
+    wrong_if(torch.is_tensor(x) and x.requires_grad,
+             'autograd comes later in the lesson: here you nudge x by hand and look at f twice', '')
+    return a*x**3 + b*x**2 + c*x + math.copysign(2, a)
+
+def _close(a, b): return math.isclose(a, b, rel_tol=1e-5)
+
+def _plain_number(got):
+    "A number as a float; NaN for all that is none."
+    return float(got) if isinstance(got, (int, float)) or torch.is_tensor(got) and got.numel() == 1 else math.nan
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #2e4ed0f2
-def _bowl(n):
-    "A random loss with one lowest point in n numbers, a start, and a learning rate that settles."
-    steep, low = torch.rand(n) + 0.5, torch.randn(n)
-    return (lambda p: (steep * (p - low)**2).sum()), torch.randn(n) * 3
+def _bowl():
+    "A random loss with one lowest point, of tensors with 3, 1 and 2 numbers; and a start."
+    steep, low = torch.diag(torch.rand(6) + 0.5) + 0.15, torch.randn(6)
 
-def _path(loss_of, start, lr, steps, zero=True, uphill=False):
-    "Losses and end of plain gradient descent by `torch.optim.SGD`; without zeroing, or uphill, if told so."
-    p = start.clone().requires_grad_()
-    sgd, losses = torch.optim.SGD([p], lr=lr, maximize=uphill), []
-    for _ in range(steps):
-        if zero: sgd.zero_grad()
-        loss = loss_of(p)
-        loss.backward()
-        sgd.step()
+    def loss_of(a, b, c):
+        far = torch.cat([a, b.reshape(1), c]) - low
+        return far @ steep @ far
+    return loss_of, [torch.randn(3) * 3, torch.randn(()) * 3 + 5, torch.randn(2) * 3]
+
+def _path(loss_of, start, lr, steps, keep=(0, 0, 0), decay=False):
+    "Losses and end of plain gradient descent; `keep` is the share of the old gradient that stays, a tensor."
+    ps, old, losses = [p.clone().requires_grad_() for p in start], [0.] * 3, []
+    for i in range(steps):
+        loss = loss_of(*ps)
+        old = [k*o + g for k, o, g in zip(keep, old, torch.autograd.grad(loss, ps))]
+        ps = [(p - lr / (i + 1 if decay else 1) * o).detach().requires_grad_() for p, o in zip(ps, old)]
         losses.append(loss.item())
-    return losses, p.detach()
+    return losses, [p.detach() for p in ps]
+
+def _alike(ps, qs): return all(torch.allclose(p, q, rtol=1e-3, atol=1e-4) for p, q in zip(ps, qs))
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #a89a2b5b
+_DESCEND = {
+    'does not require grad': 'no tensor asks for a gradient: `p.requires_grad_()` for each p, before the first step',
+    'a leaf Variable': 'the step itself must not be recorded: put it below `with torch.no_grad():`',
+    'second time': 'each step needs a loss of its own: compute it inside the loop',
+    "'NoneType'": 'the gradient is None when the step needs it: zero it after the step, not before',
+    'missing 2 required': 'loss_of takes the tensors one by one: `loss_of(*params)`'}
+
 @exercise('descend',
           hints=('Five things a step: loss, backward, step, zero, note the loss. Which one is missing?',
                  'After the step, set `p.grad = None` for each p in params.',
                  'with torch.no_grad(): for p in params: p -= lr * p.grad; p.grad = None'))
 def _descend(fn):
-    lr, steps = random.uniform(0.05, 0.2), random.randint(5, 9)
-    loss_of, start = _bowl(4)
-    p = start.clone()
-    got = fn(loss_of, [p], lr, steps)
-    end, (losses, low) = p.detach(), _path(loss_of, start, lr, steps)
-    given = f'{steps} steps at lr {lr:.3f} from {[round(v, 2) for v in start.tolist()]}'
-    _step_faults(got, end, start, loss_of, lr, steps, losses, given)
-    agree(got, losses, given, where='the losses')
-    agree(end, low, given, where='params after the last step')
-    _two_tensors(fn)
+    for steps in (1, random.randint(5, 9)):
+        lr, (loss_of, start) = random.uniform(0.05, 0.2), _bowl()
+        params = [p.clone() for p in start]
+        got = _explained(fn, _DESCEND, loss_of, params, lr, steps)
+        end, (losses, low) = [p.detach() for p in params], _path(loss_of, start, lr, steps)
+        given = f'{steps} steps at lr {lr:.3f}; params: 3 tensors with 3, 1 and 2 numbers'
+        wrong_if(isinstance(got, list) and not got, f'it makes 0 steps where {steps} are asked', given)
+        _not_moved(end, start, given)
+        _other_count(end, loss_of, start, lr, steps, given)
+        (_one_step if steps == 1 else _many_steps)(end, low, loss_of, start, lr, steps, given)
+        _noted(got, losses, steps, loss_of(*low).item(), given)
+        agree([*got], losses, given, where='the losses')
+        agree(end, low, given, where='params after the last step')
 
-# %% ../../nbs/tools/checks/lesson_03.ipynb #9776f452
-def _step_faults(got, end, start, loss_of, lr, steps, losses, given):
-    "Say which of the usual mistakes led to `end`, if one did."
-    summed, climbed = (_path(loss_of, start, lr, steps, **slip)[1] for slip in (dict(zero=False), dict(uphill=True)))
-    if torch.allclose(end, summed, rtol=1e-3):
-        raise NotYet('the gradient is not zeroed: backward adds to .grad, '
-                     f'so each step follows the sum of all gradients so far\ninputs: {given}')
-    if torch.allclose(end, climbed, rtol=1e-3):
-        raise NotYet(f'the loss goes up: the gradient points uphill, so subtract it\ninputs: {given}')
-    if torch.equal(end, start):
-        raise NotYet('params did not move. They must be changed in place: '
-                     f'`p -= ...`, not `p = p - ...`\ninputs: {given}')
-    if not isinstance(got, (list, tuple)): return
-    if any(torch.is_tensor(v) for v in got):
-        raise NotYet('the list holds tensors: `.item()` makes a float, and lets go of the computation behind it')
-    if len(got) == steps and abs(float(got[0]) - losses[1]) < 1e-5:
-        raise NotYet('each loss is the one after its step: note the loss before it')
+# %% ../../nbs/tools/checks/lesson_03.ipynb #descend-steps
+def _not_moved(end, start, given):
+    "Raise `NotYet` if a tensor stays where it was."
+    still = [i for i, (p, q) in enumerate(zip(end, start)) if torch.equal(p, q)]
+    in_place = 'They must be changed in place: `p -= ...`, not `p = p - ...`'
+    wrong_if(len(still) == 3, f'params did not move. {in_place}', given)
+    wrong_if(still, f'params[{(still or [0])[0]}] did not move: step each of the tensors in params', given)
 
-# %% ../../nbs/tools/checks/lesson_03.ipynb #871e642e
-def _two_tensors(fn):
-    "A loss of two tensors, as lessons use it: both must move."
-    a, b = torch.randn(3), torch.randn(())
-    before = b.clone()
-    fn(lambda a, b: (a**2).sum() + (b - 1)**2, [a, b], 0.1, 3)
-    if torch.equal(b.detach(), before):
-        raise NotYet('only the first tensor in params moved: step each of them')
+def _one_step(end, low, loss_of, start, lr, steps, given):
+    "Raise `NotYet` if a single step has the wrong length or direction, and say which."
+    share = torch.cat([((p - s) / (q - s)).reshape(-1) for p, q, s in zip(end, low, start)])
+    much = share[0].item()
+    constant = torch.allclose(share, share[:1], rtol=1e-2)
+    wrong_if(constant and much < 0, 'the loss goes up: the gradient points uphill, so subtract it', given)
+    wrong_if(constant and abs(much - 1) > 1e-2,
+             f'the step has the right direction, but is {much:.3g} times as long as lr * gradient', given)
+    wrong_if(not constant and torch.allclose(share[:3], torch.ones(3), rtol=1e-3),
+             'the first tensor steps right, the next does not: take all gradients from one loss, then step', given)
+    moved = torch.cat([(p - s).reshape(-1) for p, s in zip(end, start)]).abs()
+    wrong_if(torch.allclose(moved, moved[:1], rtol=1e-3),
+             'every number moves equally far: step by lr * gradient, which differs from number to number', given)
+    wrong_if(not constant, 'the step has another direction than the gradient: each p moves by lr * p.grad', given)
+
+def _many_steps(end, low, loss_of, start, lr, steps, given):
+    "Raise `NotYet` for a path that goes wrong after the first step."
+    added = 'backward adds to .grad, so a step follows the sum of all gradients so far'
+    known = {
+        f'the gradient is not zeroed: {added}': dict(keep=(1, 1, 1)),
+        f'only the last tensor is zeroed: {added}. Zero inside the loop over params': dict(keep=(1, 1, 0)),
+        f'only the first tensor is zeroed: {added}. Zero each p in params': dict(keep=(0, 1, 1)),
+        'that is descent with momentum: each step uses the gradient of this step alone': dict(keep=(.9, .9, .9)),
+        'lr shrinks from step to step: each step is lr * gradient': dict(decay=True),
+        'lr is divided by steps: each step is lr * gradient': dict(lr=lr/steps)}
+    for words, slip in known.items():
+        wrong_if(_alike(end, _path(loss_of, start, **dict(lr=lr, steps=steps) | slip)[1]), words, given)
+
+def _other_count(end, loss_of, start, lr, steps, given):
+    "Raise `NotYet` for a path that is right, but longer or shorter."
+    for n in range(1, 12):
+        wrong_if(n != steps and _alike(end, _path(loss_of, start, lr, n)[1]),
+                 f'it makes {n} steps where {steps} are asked', given)
+
+# %% ../../nbs/tools/checks/lesson_03.ipynb #descend-losses
+def _noted(got, losses, steps, after, given):
+    "Raise `NotYet` if what is given back is no list of the losses before the steps."
+    if got is None: return
+    wrong_if(torch.is_tensor(got) or hasattr(got, 'dtype'), 'a list of floats is asked, not a tensor', given)
+    several = isinstance(got, (list, tuple))
+    wrong_if(not several, 'that is a single thing: a list with the loss of each step is asked', given)
+    more = any(isinstance(v, (list, tuple)) for v in got)
+    wrong_if(more, 'it gives more than the losses: only their list is asked', given)
+    wrong_if(any(map(torch.is_tensor, got)),
+             'the list holds tensors: `.item()` makes a float, and lets go of the computation behind it', given)
+    wrong_if(len(got) != steps, f'the list has {len(got)} losses for {steps} steps: note one in each step', given)
+    later = [*losses[1:], after]
+    known = {'each loss is the one after its step: note the loss before it': later,
+             'the losses stand in the reverse order': losses[::-1]}
+    slips([*got], known, given, losses)
+    rounded = all(float(v) == round(float(v), 3) for v in got)
+    wrong_if(rounded, 'the losses are rounded: leave them as they come', given)
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #d215c34f
 @exercise('grid_search',
@@ -124,22 +264,56 @@ def _two_tensors(fn):
                  '`loss_of(*trial)` is the loss of one. Keep the smallest, and who it was.',
                  'return min((float(loss_of(*trial)), trial) for trial in product(values, repeat=n))'))
 def _grid_search(fn):
-    for n in (1, 2, 3):
-        values, tried = sorted(random.sample(range(-9, 10), 5)), set()
-        best = tuple(random.choice(values) for _ in range(n))
-        got = call(fn, partial(_distance, tried, best), values, n)
-        given = f'values = {values}, n = {n}, lowest at {best}'
-        if len(tried) < 5**n:
-            raise NotYet(f'{len(tried)} of the {5**n} combinations were tried: '
-                         f'every value of one goes with every value of the others\ninputs: {given}')
-        if isinstance(got, tuple) and len(got) == 2 and got[0] == best:
-            raise NotYet('the two are swapped: the loss comes first, then the numbers')
-        agree(got, (0.5, best), given)
+    for n, floor in ((2, 0.5), (1, 0.5), (2, -60.5), (1, 1200.5), (3, 1e6), (3, 0.5)):
+        values, tried = random.sample(range(1, 19), 5), []
+        random.shuffle(values)
+        best = tuple(random.sample(values, n))
+        kind = torch.tensor if floor == 0.5 else float
+        got = call(fn, partial(_distance, tried, best, floor, kind), values, n)
+        given = f'values = {values}, n = {n}, the lowest loss is {floor} at {best}'
+        wrong_if(len({*tried}) < 5**n, f'{len({*tried})} of the {5**n} combinations were tried: '
+                                       'every value of one goes with every value of the others', given)
+        if got is None: agree(got, floor, given)
+        _is_a_pair(got, n, given)
+        if floor < 2000:
+            slips(got, _grid_slips(values, tried, best, floor, tuple(got[1])), given)
+        wrong_if(torch.is_tensor(got[0]), 'the best loss is still a tensor: `float(...)` makes it a float', given)
+        agree((got[0], [*got[1]]), (floor, [*best]), given, rtol=1e-8)
 
-def _distance(tried, best, *trial):
+# %% ../../nbs/tools/checks/lesson_03.ipynb #grid-faults
+def _distance(tried, best, floor, kind, *trial):
     "A loss that is lowest at `best`, and notes what was tried."
-    tried.add(trial)
-    return sum((t - b)**2 for t, b in zip(trial, best)) + 0.5
+    packed = len(trial) == 1 and isinstance(trial[0], (list, tuple))
+    wrong_if(packed, 'loss_of takes the numbers one by one: `loss_of(*trial)`', '')
+    wrong_if(len(trial) != len(best), f'loss_of got {len(trial)} numbers where n is {len(best)}: use n', '')
+    tried.append(trial)
+    return kind(sum((t - b)**2 for t, b in zip(trial, best)) + floor)
+
+def _is_a_pair(got, n, given):
+    "Raise `NotYet` for what is no loss with its n numbers."
+    pair = isinstance(got, (list, tuple)) and len(got) == 2
+    wrong_if(not pair, f'two things are asked: the best loss, and the {n} numbers as a tuple', given)
+    wrong_if(isinstance(got[0], (list, tuple)), 'the two are swapped: the loss comes first, then the numbers', given)
+    wrong_if(got[1] is None, 'no loss was lower than the one you began with: begin with `float("inf")`', given)
+    wrong_if(not isinstance(got[1], (list, tuple)), f'the second thing should be the {n} numbers as a tuple', given)
+
+def _grid_slips(values, tried, best, floor, found):
+    "What the usual mistakes give."
+    def loss(trial): return sum((t - b)**2 for t, b in zip(trial, best)) + floor
+    last, worst = tried[-1], max(tried, key=lambda trial: (loss(trial), trial == found))
+    small = min(tried, key=lambda trial: (abs(loss(trial)), trial != found))
+    known = {
+        'that is the combination with the highest loss: keep the lowest': (loss(worst), worst),
+        'that is the last combination, not the best one': (loss(last), last),
+        'the loss is the best, but the numbers are those of the last combination': (floor, last),
+        'the numbers are the best, but the loss is that of the last combination': (loss(last), best),
+        'the numbers stand in the reverse order': (floor, best[::-1]),
+        'those are places in `values`. The numbers themselves are asked': (floor, tuple(map(values.index, best))),
+        'that is the loss nearest to 0: a loss below 0 is lower': (abs(loss(small)), small),
+        'the loss is cut to a whole number: `float`, not `int`': (int(floor), best),
+        'another combination has a lower loss: keep one only if it is below the best so far':
+            (loss(found), found) if found in tried else None}
+    return {words: wrong for words, wrong in known.items() if wrong not in (None, (floor, best))}
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #e227a92e
 @exercise('sum_of_relus',
@@ -147,22 +321,70 @@ def _distance(tried, best, *trial):
                  '`x[:, None] - corner` has shape (n, k). What does `@ w` do with it?',
                  'w, corner = params[:, 0], params[:, 1]; return bias + relu(x[:, None] - corner) @ w'))
 def _sum_of_relus(fn):
-    for k, n in ((1, 4), (3, 7), (5, 5)):
-        params, bias, x = torch.randn(k, 2), torch.randn(()) + 3, torch.linspace(-4, 4, n)
-        got, right = call(fn, params, bias, x), sum_of_relus(params, bias, x)
+    sizes = 'x has n numbers and there are k corners: `x[:, None]` makes a column, so that each meets each'
+    causes = dict.fromkeys(('must match', 'inconsistent tensor size', 'size mismatch', 'cannot be multiplied'), sizes)
+    for k, n, sign in ((2, 7, 1), (3, 8, -1), (1, 6, 1), (5, 5, -1)):
+        params, bias, x = torch.randn(k, 2), sign * (torch.rand(()) + 3), torch.linspace(-4, 4, n)
+        params[:, 0] += params[:, 0].sign() / 2 # no corner is almost straight
+        params[-1, 0], params[0, 0] = params[-1, 0].abs(), -params[0, 0].abs() # up and down
         given = f'params of shape ({k}, 2), bias {bias:.2f}, {n} values of x'
-        slips(got, _bend_slips(params, bias, x), given, right)
-        agree(got, right, given)
+        got, right = _explained(partial(call, fn), causes, params, bias, x), sum_of_relus(params, bias, x)
+        slips(got, _bend_slips(params, bias, x) | _sum_slips(params, bias, x), given, right)
+        _is_a_row(got, k, n, given)
+        agree(got, right, given, dtype=False)
+    _leads_back(fn, sum_of_relus, params=params, bias=bias, x=x)
+    agree(fn(params, 0, x), sum_of_relus(params, 0, x), 'the bias is the plain number 0', dtype=False)
+
+def _is_a_row(got, k, n, given):
+    "Raise `NotYet` for what is no tensor of n numbers, but for None."
+    if got is None: return
+    wrong_if(not torch.is_tensor(got), f'the heights must stay a tensor, so that a gradient can go back: {_CUT}', given)
+    what = {(): 'a single number: add up over the corners only, not over x',
+            (n, 1): 'a column: x[:, None] made it, and nothing took it away',
+            (n, k): 'not yet added up over the corners',
+            (k,): 'a number for each corner: add up over the corners, and keep those of x'}
+    shape = tuple(got.shape)
+    what = what.get(shape, "not a height for each x")
+    wrong_if(shape != (n,), f"the shape is {shape}, not ({n},). That is {what}", given)
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #5c0543cf
 def _bend_slips(params, bias, x):
-    "What the usual mistakes give."
+    "What usual mistakes in a single bend give."
     w, corner = params[:, 0], params[:, 1]
-    far = x[:, None] - corner
+    column, relu = x[:, None], torch.relu
+    far = column - corner
     return {
-        'the bias is missing': sum_of_relus(params, 0., x),
         'columns swapped: the first column of params is the change of slope, the second the corner':
             sum_of_relus(params.flip(1), bias, x),
-        'the corner lies where x - corner is zero, so subtract it': bias + torch.relu(x[:, None] + corner) @ w,
+        'rows for columns: params[0] is the first corner with both its numbers; a column is params[:, 0]':
+            bias + relu(column - params[1]) @ params[0] if len(params) == 2 else w,
+        'the corner lies where x - corner is zero, so subtract it': bias + relu(column + corner) @ w,
         'no bend: relu is missing': bias + far @ w,
-        'the weight belongs outside: w * relu(x - corner)': bias + torch.relu(far * w).sum(1)}
+        'the weight belongs outside: w * relu(x - corner)': bias + relu(far * w).sum(1),
+        'the weight does not belong inside: w * relu(x - corner), not relu(w*x - corner)':
+            bias + relu(column*w - corner).sum(1),
+        'that is a neuron, relu(w*x + b). Here it is w * relu(x - corner)': bias + relu(column*w + corner).sum(1),
+        'the line bends to the wrong side: x - corner, not corner - x': bias + relu(-far) @ w,
+        'it bends below the corner: keep what is above 0': bias + far.clamp(max=0) @ w,
+        'subtract the corner inside of relu, before it bends': bias + (relu(column) - corner) @ w,
+        'the corners are missing: relu(x - corner)': bias + relu(column).expand_as(far) @ w,
+        'the weights are missing: w * relu(x - corner)': bias + relu(far).sum(1),
+        'abs is a V. relu is 0 on the left of its corner': bias + far.abs() @ w,
+        'those are stairs: above its corner, a relu grows with x - corner': bias + (far > 0).float() @ w}
+
+def _sum_slips(params, bias, x):
+    "What usual mistakes in adding up give."
+    w, corner = params[:, 0], params[:, 1]
+    bends = w * torch.relu(x[:, None] - corner)
+    total = bends.sum(1)
+    return {
+        'the bias is missing': total, 'the bias is subtracted: add it': total - bias,
+        'the bias is a factor: add it': bias * total,
+        f'the bias counts {len(w)} times: add it once, after the sum': total + bias * len(w),
+        'that is the mean over the corners: add them up': bias + bends.mean(1),
+        'that is the highest bend: add them all up': bias + bends.max(1).values,
+        'the bends are multiplied: add them up': bias + bends.prod(1),
+        'only the first corner counts: add up all rows of params': bias + bends[:, 0],
+        'only the first two corners count: add up all rows of params': bias + bends[:, :2].sum(1),
+        'one relu too many, around the sum with its bias: the line may go below 0': torch.relu(bias + total),
+        'one relu too many, around the sum: the line may go down': bias + torch.relu(total)}
