@@ -154,6 +154,23 @@ def _float_tensor(got, right, given):
                  f'got dtype {got.dtype}: whole numbers cannot say a part, make floats before the mean', given)
     agree(got, right, given, dtype=False)
 
+def _explains_all(asked):
+    "The words of the slips that give, each time, what was given."
+    for words in asked[0][-1]:
+        try:
+            for got, _, given, known in asked:
+                agree(got, known[words], given, dtype=False)
+        except NotYet:
+            continue
+        yield words
+
+def _judged(asked):
+    "`NotYet` unless each of (got, right, inputs in words, known slips) is right; a slip is one that explains them all."
+    for words in _explains_all(asked):
+        raise NotYet(words)
+    for got, right, given, _ in asked:
+        _float_tensor(got, right, given)
+
 def _scored(n, labels):
     "Scores and labels: a third of the predictions is right, give or take, and label 0 is never predicted by all."
     y = torch.randint(labels, (n,))
@@ -167,12 +184,13 @@ def _scored(n, labels):
     'return (preds.argmax(1) != y).float().mean()'))
 def _part_wrong(fn):
     from sklearn.metrics import accuracy_score
+    asked = []
     for n, labels in ((37, 4), (60, 3), (45, 6), (50, 5)):
         preds, y = _scored(n, labels)
         said = preds.argmax(1)
         accuracy = torch.tensor(accuracy_score(y, said), dtype=torch.float32)
         got, given = call(fn, preds, y), f'preds of shape {tuple(preds.shape)}, y of shape {tuple(y.shape)}'
-        slips(got, {
+        asked.append((got, 1 - accuracy, given, {
             'that is the part that is right': accuracy,
             'that is how many are right': accuracy * n,
             'that is how many are wrong: divide by how many there are': (1 - accuracy) * n,
@@ -185,8 +203,8 @@ def _part_wrong(fn):
             'that divides by the number of labels: divide by the number of rows': (1 - accuracy) * n / labels,
             'that is how far the labels lie apart: a label is a name, only same or not counts':
                 (said - y).abs().float().mean(),
-            'that is the error with its root taken': (1 - accuracy).sqrt()}, given, right=1 - accuracy)
-        _float_tensor(got, 1 - accuracy, given)
+            'that is the error with its root taken': (1 - accuracy).sqrt()}))
+    _judged(asked)
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #0cc55833
 def _rows(losses):
@@ -298,17 +316,4 @@ def _guess_error(fn):
         whole = torch.is_tensor(got) and not got.is_floating_point() and got.ndim == 0
         wrong_if(whole and got == in_train, 'that is the label to say: asked for is how often it is wrong', given)
         asked.append((got, true, given, _not_the_guess(y_train, y_valid, true)))
-    for words in _explains_all(asked):
-        raise NotYet(words)
-    for got, true, given, _ in asked:
-        _float_tensor(got, true, given)
-
-def _explains_all(asked):
-    "The words of the slips that give, each time, what was given."
-    for words in asked[0][-1]:
-        try:
-            for got, _, given, known in asked:
-                agree(got, known[words], given, dtype=False)
-        except NotYet:
-            continue
-        yield words
+    _judged(asked)
