@@ -157,6 +157,7 @@ def _float_tensor(got, right, given):
 def _explains_all(asked):
     "The words of the slips that give, each time, what was given."
     for words in asked[0][-1]:
+        if all(torch.isclose(known[words], right) for _, right, _, known in asked): continue # as right as can be
         try:
             for got, _, given, known in asked:
                 agree(got, known[words], given, dtype=False)
@@ -307,7 +308,7 @@ def _not_the_guess(y_train, y_valid, right):
 def _guess_error(fn):
     from sklearn.dummy import DummyClassifier
     asked = []
-    for labels, in_train, in_valid in ((5, 4, 1), (6, 0, 2), (7, 6, 0), (6, 1, 4)):
+    for labels, in_train, in_valid in ((5, 4, 1), (6, 0, 2), (7, 6, 0), (6, 2, 4)):
         y_train, y_valid = _labels(60, labels, in_train), _labels(random.randint(35, 45), labels, in_valid)
         guess = DummyClassifier(strategy='most_frequent').fit(torch.zeros(len(y_train), 1), y_train)
         true = _error_of(int(guess.predict(torch.zeros(1, 1))[0]), y_valid)
