@@ -9,57 +9,162 @@ __all__ = []
 import random
 import statistics
 
-from ..exercises import NotYet, agree, agree_on, call, exercise, slips
+from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #8139594c
-def _numbers(least=2):
-    "A fresh list of two to nine numbers."
-    return [round(random.uniform(-20, 20), 2) for _ in range(random.randint(least, 9))]
+def _numbers(n):
+    "A fresh list of `n` numbers, one of them far above the others: so the mean is not the median."
+    middle = random.choice((-30, 0, 30))
+    values = [round(middle + random.uniform(-20, 20), 2) for _ in range(n - 1)]
+    values.insert(random.randrange(n), round(middle + random.uniform(70, 90), 2))
+    return values
+
+def _not_the_mean(values):
+    "{words: number} of what is given in place of the mean."
+    n, total = len(values), sum(values)
+    return {
+        'that is the sum: divide it by how many numbers there are': total,
+        'that is the median, the number in the middle: add all of them up': statistics.median(values),
+        'that is halfway between the lowest and the highest: add all of them up': (min(values) + max(values)) / 2,
+        'that divides by one less than the count: for the mean it is the count': total / max(n - 1, 1),
+        'that divides by one more than the count: it is the count': total / (n + 1),
+        'that divides the sum by 2, whatever the count': total / 2,
+        'that is a whole number, rounded or cut off: `//`, `int` and `round` lose what stands behind the point':
+            total // n,
+        'that is rounded: give the number as it comes': round(total / n, 1),
+        'that is rounded, too: give the number as it comes': round(total / n),
+        'only the first number counts there: is `return` inside the loop?': values[0] / n,
+        'that leaves out the first number: a list counts from 0': sum(values[1:]) / n,
+        'that leaves out the last number': sum(values[:-1]) / n}
+
+def _of_nothing(fn):
+    "`NotYet` unless an empty list is a ValueError."
+    try:
+        got = fn([])
+    except ValueError:
+        return
+    except Exception as e:
+        kind = type(e).__name__
+        kind = f'{"an" if kind[0] in "AEIOU" else "a"} {kind}'
+        why = ', which says nothing to the caller' if isinstance(e, ZeroDivisionError) else ''
+        raise NotYet(f'an empty list ends in {kind}{why}: raise a ValueError that does') from None
+    wrong_if(isinstance(got, ValueError) or got is ValueError,
+             'it gives the ValueError back, as if that were the mean: `raise` in place of `return`', 'values = []')
+    raise NotYet(f'an empty list has no mean, and yours is {got}: raise a ValueError')
 
 @exercise('average', hints=(
     'Add them up. How many are there?',
     '`sum(values)` and `len(values)` are all you need.',
     'return sum(values) / len(values), after a line that raises ValueError for an empty list.'))
 def _average(fn):
-    for _ in range(5):
-        agree_on(fn, statistics.fmean, _numbers(1))
-    try:
-        got = fn([])
-    except ValueError:
-        return
-    except ZeroDivisionError:
-        says_nothing = 'an empty list ends in a ZeroDivisionError, which says nothing to the caller'
-        raise NotYet(f'{says_nothing}: raise a ValueError that does') from None
-    raise NotYet(f'an empty list has no mean, and yours is {got}: raise a ValueError')
+    for n in (4, 2, 5, 8, 1):
+        values = _numbers(n)
+        got, given, right = call(fn, list(values)), f'values = {values}', statistics.fmean(values)
+        slips(got, _not_the_mean(values), given, right)
+        agree(got, right, given)
+    _of_nothing(fn)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #1637a7b5
+def _not_the_spread(values):
+    "{words: number} of what is given in place of the standard deviation."
+    n, middle = len(values), statistics.fmean(values)
+    away = [v - middle for v in values]
+    squares, apart = sum(d * d for d in away), sum(map(abs, away))
+    return {
+        f'you divide by {n}, the count. Divide by one less: the mean came from the same numbers':
+            statistics.pstdev(values),
+        'that is the variance, in squared units: the root is missing': squares / (n - 1),
+        'that is the variance, in squared units, over the count: the root is missing': squares / n,
+        'the root comes too early: divide first, then take the root': squares**.5 / (n - 1),
+        'the division is missing: divide the sum of squares by one less than the count': squares**.5,
+        'the distances are squared nowhere: these are their sizes, averaged': apart / n,
+        'the distances are squared nowhere: these are their sizes, over one less than the count': apart / (n - 1),
+        'the root of sizes that were never squared': (apart / (n - 1))**.5,
+        'those are the distances from 0: take them from the mean': (sum(v * v for v in values) / (n - 1))**.5,
+        'that is from the lowest to the highest: only two of the numbers count': max(values) - min(values),
+        'the distances above and below cancel: square each before you add them up': 0.,
+        'brackets are missing: `/ len(values) - 1` divides by the count, and then takes one away':
+            max(squares / n - 1, 0)**.5,
+        'that divides by one more than the count: it is one less': (squares / (n + 1))**.5,
+        'that divides by two less than the count: it is one less': (squares / max(n - 2, 1))**.5,
+        'that is how far the mean of such a list is off; asked for is the list itself':
+            statistics.stdev(values) / n**.5,
+        'that is rounded: give the number as it comes': round(statistics.stdev(values), 1)}
+
 @exercise('spread', hints=(
     'Distances from the mean, squared, averaged, and back from squares by a root.',
     'Divide by `len(values) - 1`.',
     'math.sqrt(sum((v - mean)**2 for v in values) / (len(values) - 1))'))
 def _spread(fn):
-    for _ in range(5):
-        values = _numbers()
-        got, given, right = call(fn, values), f'values = {values}', statistics.stdev(values)
-        by_count = f'you divide by {len(values)}, the count. Divide by one less: the mean came from the same numbers'
-        squared = 'that is the variance, in squared units: the root is missing'
-        known = {by_count: statistics.pstdev(values), squared: statistics.variance(values)}
-        slips(got, known, given, right)
+    for n in (4, 2, 3, 6, 9):
+        values = _numbers(n)
+        got, given, right = call(fn, list(values)), f'values = {values}', statistics.stdev(values)
+        slips(got, _not_the_spread(values), given, right)
         agree(got, right, given)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #2731d372
+def _shifted(n, middle, side, times):
+    "(a value `times` spreads above or below the mean, a fresh list around `middle`)."
+    values = [round(middle + random.uniform(-9, 9), 2) for _ in range(n)]
+    return statistics.fmean(values) + side * times * statistics.stdev(values), values
+
+def _cases():
+    "80 cases: above and below, near and far, lists of four or eight numbers, around 25, around -25 and beside 0."
+    return [(*_shifted(n, middle, side, times), side, times)
+            for side in (1, -1) for middle in (25, -25, 2, -2) for n in (4, 8)
+            for times in (1.9, 2.1, 1.1, random.uniform(.1, .9), random.uniform(2.2, 6))]
+
+def _mean(values): return statistics.fmean(values)
+def _sd(values): return statistics.stdev(values)
+
+_rules = {
+    'only values above the mean surprise yours: as far BELOW the mean is as surprising':
+        lambda v, vs: v - _mean(vs) > 2 * _sd(vs),
+    'only values BELOW the mean surprise yours: as far above is as surprising':
+        lambda v, vs: _mean(vs) - v > 2 * _sd(vs),
+    'it is the wrong way round: True is for values that lie further away':
+        lambda v, vs: abs(v - _mean(vs)) < 2 * _sd(vs),
+    'yours asks about one spread: it takes two': lambda v, vs: abs(v - _mean(vs)) > _sd(vs),
+    'yours asks about three spreads: it takes two': lambda v, vs: abs(v - _mean(vs)) > 3 * _sd(vs),
+    'yours asks about 2, and not about two spreads': lambda v, vs: abs(v - _mean(vs)) > 2,
+    'the `abs` stands around the value alone: the distance is value minus mean, take the size of that':
+        lambda v, vs: abs(v) - _mean(vs) > 2 * _sd(vs),
+    'the `abs` stands around the mean alone: the distance is value minus mean, take the size of that':
+        lambda v, vs: v - abs(_mean(vs)) > 2 * _sd(vs),
+    'the sizes of value and mean are compared: take the size of value minus mean':
+        lambda v, vs: abs(v) - abs(_mean(vs)) > 2 * _sd(vs),
+    'the mean is missing: how far from the mean does the value lie?': lambda v, vs: abs(v) > 2 * _sd(vs),
+    'that is the spread over the count: `spread` divides by one less':
+        lambda v, vs: abs(v - _mean(vs)) > 2 * statistics.pstdev(vs),
+    'that is the variance, the spread squared: take `spread(values)`':
+        lambda v, vs: abs(v - _mean(vs)) > 2 * statistics.variance(vs),
+    'the value is counted among the values: take mean and spread of `values` alone':
+        lambda v, vs: abs(v - _mean([*vs, v])) > 2 * _sd([*vs, v]),
+    'that asks whether the value lies outside all of the values: ask for two spreads':
+        lambda v, vs: not min(vs) <= v <= max(vs),
+    'it says True for every value': lambda v, vs: True,
+    'it says False for every value': lambda v, vs: False}
+
+def _truth(got, given):
+    "A True or False as Python's own; `NotYet` for anything else but None."
+    if got is None: agree(got, True, given)
+    if 'bool' in str(getattr(got, 'dtype', '')) and got.shape == (): got = bool(got)
+    kind = type(got).__name__
+    wrong_if(not isinstance(got, bool),
+             f'it gives back {got!r}, a {kind}: asked for is True or False, as a comparison such as a > b gives', given)
+    return got
+
 @exercise('surprising', hints=(
     'How far is the value from the mean? Compare that with two spreads.',
     'Far below counts as much as far above: `abs`.',
     'return abs(value - average(values)) > 2 * spread(values)'))
 def _surprising(fn):
-    for side in (1, -1):
-        for times, expected in ((1.9, False), (2.1, True), (1.1, False), (5, True)):
-            values = _numbers(3)
-            value = statistics.fmean(values) + side * times * statistics.stdev(values)
-            got = call(fn, value, values)
-            if got is not None: got = bool(got)
-            below = f'{value:.2f} lies {times} spreads BELOW the mean, and that is as surprising as above'
-            if side == -1:
-                slips(got, {below: False}, f'values = {values}', right=expected)
-            agree(got, expected, f'value = {value:.2f}, {times} spreads from the mean of values = {values}')
+    cases, said = _cases(), []
+    for value, values, _, _ in cases:
+        said.append(_truth(call(fn, value, list(values)), f'value = {value:.2f}, values = {values}'))
+    if said == [times > 2 for *_, times in cases]: return
+    for words, rule in _rules.items():
+        wrong_if(said == [bool(rule(value, values)) for value, values, _, _ in cases], words, '80 values and lists')
+    for got, (value, values, side, times) in zip(said, cases):
+        where = f'{times:.1f} spreads {"above" if side == 1 else "BELOW"} the mean'
+        agree(got, times > 2, f'value = {value:.2f}, {where} of values = {values}')

@@ -6,47 +6,121 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #9712b43d
+import math
 import random
 
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, slips
+from ..exercises import NotYet, agree, call, describe, exercise, slips, wrong_if
 from ..images.digits import digits
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #c2f2940b
 _breeds = ['pug', 'boxer', 'beagle', 'Bengal', 'Sphynx', 'Persian', 'Ragdoll']
 
 def _name_first(got, given):
-    "`NotYet` unless this is a name and something else."
-    if not isinstance(got, tuple) or len(got) != 2:
-        raise NotYet(f'it should give two things: return name, probability\ninputs: {given}')
-    if isinstance(got[0], float) or isinstance(got[1], str):
-        raise NotYet('first the name, then the probability: they are exchanged')
-    if not isinstance(got[0], str):
-        raise NotYet(f'the first should be the name of the label, not its place: vocab[place]\ninputs: {given}')
+    "The name and the probability, a plain number; `NotYet` unless these two were given."
+    if got is None: agree(got, ('', 0.), given)
+    wrong_if(not isinstance(got, (list, tuple)) or len(got) != 2,
+             'it should give two things: return name, probability', given)
+    name, p = got
+    wrong_if(isinstance(name, float) or isinstance(p, str) and p in _breeds,
+             'first the name, then the probability: they are exchanged', given)
+    wrong_if(not isinstance(name, str),
+             'the first should be the name of the label, not its place: vocab[place]', given)
+    wrong_if(isinstance(p, str), 'the probability is a text: give the number itself', given)
+    return name, _plain_number(p, given)
+
+def _plain_number(p, given):
+    "The probability as a Python number."
+    size = math.prod(getattr(p, 'shape', ()))
+    wrong_if(size > 1, 'those are the probabilities of all labels: only the highest is asked for', given)
+    wrong_if(torch.is_tensor(p), 'the probability is still a tensor: `.item()` makes a plain number of it', given)
+    return p
+
+def _scores(n, best):
+    "`n` scores, the highest at `best`, the one farthest from zero elsewhere, and the sum well above 0."
+    scores = torch.rand(n) + 1
+    scores[best] = 2.5 + torch.rand(())
+    scores[best - 1] = -4.5 # the largest in size, and the lowest
+    return scores + random.choice((0., 1.5))
+
+def _not_the_probability(scores, best):
+    "{words: number} of what is given in place of the probability."
+    p, s = scores.softmax(0), scores[best]
+    return {
+        'that is the score itself, and a score is not a probability: use softmax': s,
+        'a sigmoid looks at one score alone: softmax compares them all': s.sigmoid(),
+        'softmax twice: the probabilities went through it again': p.softmax(0)[best],
+        'that is the logarithm of the probability': p[best].log(),
+        'that is a percentage: between 0 and 1, please': 100 * p[best],
+        'that is the probability of every other name together': 1 - p[best],
+        'that is the probability of the first label, not of the one you name': p[0],
+        'that is the probability of the last label, not of the one you name': p[-1],
+        'that is the lowest of the probabilities': p.min(),
+        'that is the mean of the probabilities: it is the same for all scores': p.mean(),
+        'that is the sum of the probabilities, always 1': torch.tensor(1.),
+        'that divides the score by the sum of the scores: softmax takes `exp` of each first': s / scores.sum(),
+        'that is `exp` of the score: divide by the sum of them all': s.exp(),
+        'that is rounded: give the number as it comes': torch.tensor(round(p[best].item(), 2))}
+
+def _not_the_name(scores, vocab, best):
+    "{words: name} of what is given in place of the name."
+    return {
+        'that name has the lowest score, not the highest': vocab[scores.argmin()],
+        'that name has the score farthest from zero: the highest is asked for': vocab[scores.abs().argmax()],
+        'that is the second best': vocab[scores.argsort()[-2]],
+        'that is one place too far: places are counted from 0': vocab[(best + 1) % len(vocab)],
+        'the names are in the order of the scores: do not sort them': sorted(vocab)[best],
+        'that is always the first name': vocab[0],
+        'that is always the last name': vocab[-1],
+        'that is the last name of the alphabet: look at the scores': max(vocab)}
 
 @exercise('predict_label', hints=(
     '`scores.softmax(0)` makes probabilities of the scores; together they are 1.',
     '`p.max(0)` gives two things: the highest value, and its place. `vocab[place]` is a name.',
     'p, label = scores.softmax(0).max(0), then return vocab[label], p.item()'))
 def _predict_label(fn):
-    vocab = random.sample(_breeds, k=random.randint(3, 6))
-    scores = 2 * torch.randn(len(vocab))
-    given = f'scores = {[round(s, 2) for s in scores.tolist()]}, vocab = {vocab}'
-    got = call(fn, scores, list(vocab))
-    _name_first(got, given)
-    slips(got[0], {f'{got[0]!r} has the lowest score, not the highest': vocab[scores.argmin()]}, given)
-    p, label = scores.softmax(0).max(0)
-    agree(got[0], vocab[label], given, where='the name')
-    known = {'that is the score itself, and a score is not a probability: use softmax': scores[label],
-             'a sigmoid looks at one score alone: softmax compares them all': scores[label].sigmoid(),
-             'softmax twice: the probabilities went through it again': scores.softmax(0).softmax(0)[label],
-             'that is the logarithm of the probability': p.log()}
-    slips(got[1], {words: value.item() for words, value in known.items()}, given, p.item())
-    agree(got[1], p.item(), given, where='the probability')
+    asked, said = [], []
+    for n, best in ((4, 2), (3, 1), (5, 0), (6, 5), (2, 1), (7, 3)):
+        vocab, scores = random.sample(_breeds, k=n), _scores(n, best)
+        given = f'scores = {[round(s, 2) for s in scores.tolist()]}, vocab = {vocab}'
+        asked.append((scores, vocab, best, given))
+        said.append(_name_first(call(fn, scores, list(vocab)), given))
+    _names_right(asked, [name for name, _ in said])
+    for (scores, _, best, given), (_, got) in zip(asked, said):
+        p = scores.softmax(0).max().item()
+        slips(got, {words: v.item() for words, v in _not_the_probability(scores, best).items()}, given, p)
+        agree(got, p, given, where='the probability')
+
+def _names_right(asked, names):
+    "`NotYet` unless each is the name with the highest score. A slip is one that explains all the names."
+    slipped = [_not_the_name(scores, vocab, best) for scores, vocab, best, _ in asked]
+    for name, (_, vocab, best, given) in zip(names, asked):
+        if name == vocab[best]: continue
+        for words in slipped[0]:
+            wrong_if(names == [known[words] for known in slipped], words, given)
+        agree(name, vocab[best], given, where='the name')
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #ebbc0846
+def _one_answer_each(got, x):
+    "`NotYet` unless this is a tensor with True or False for each picture."
+    given = f'x of shape {tuple(x.shape)}'
+    if got is None: agree(got, x, given)
+    wrong_if(not torch.is_tensor(got),
+             f'got a {type(got).__name__}: a comparison of tensors, such as a > b, gives a tensor of True and False',
+             given)
+    wrong_if(got.shape == (), 'it gives one answer for all pictures together: `.sum((1, 2))` adds up each by itself',
+             given)
+    wrong_if(got.ndim > 1, f'got shape {tuple(got.shape)}, expected ({len(x)},): add up rows and columns of each '
+             'picture, `.sum((1, 2))`', given)
+    wrong_if(len(got) != len(x), f'got shape {tuple(got.shape)}, expected ({len(x)},): one answer for each picture, '
+             'whose number is the first axis', given)
+    wrong_if(got.dtype != torch.bool,
+             f'got dtype {got.dtype}, expected bool: a comparison such as a > b gives that for each picture', given)
+    wrong_if(got.all() or not got.any(), f'it says {bool(got[0])} for every picture, so it does not tell them apart',
+             given)
+
 @exercise('is_seven', hints=(
     'A seven has its ink at the top, a six at the bottom.',
     '`x[:, :4]` is the upper half of every picture. `.sum((1, 2))` adds up its ink.',
@@ -54,77 +128,178 @@ def _predict_label(fn):
 def _is_seven(fn):
     p = digits()
     rows = torch.isin(p.y, torch.tensor([6, 7])).nonzero()[:, 0]
-    rows = rows[torch.randperm(len(rows))[:180]]
+    rows = rows[torch.randperm(len(rows))]
     x, truth = p.x[rows, 0] / 255, p.y[rows] == 7
     got = call(fn, x)
-    given = f'x of shape {tuple(x.shape)}'
-    if not torch.is_tensor(got) or got.shape != truth.shape: agree(got, truth, given)
-    if got.dtype != torch.bool:
-        raise NotYet(f'got dtype {got.dtype}, expected bool: a comparison such as a > b gives that for each picture')
-    if got.all() or not got.any():
-        raise NotYet(f'it says {bool(got[0])} for every picture, so it does not look at them')
+    _one_answer_each(got, x)
     wrong = (got != truth).sum().item()
     words = f'it is wrong for {wrong} of {len(rows)} pictures'
-    if wrong > .9 * len(rows):
+    if wrong >= .9 * len(rows):
         raise NotYet(f'{words}: it knows the two apart, and has them the wrong way round')
     if wrong > .1 * len(rows):
+        halves = x[:, :, :4].sum((1, 2)) > x[:, :, 4:].sum((1, 2))
+        sides = '. It compares left and right: rows are the second axis, `x[:, :4]`, and columns the third'
+        alike = (got == halves).all() or (got != halves).all()
         counts = f'It calls {int(got.sum())} of them sevens; {int(truth.sum())} are'
-        raise NotYet(f'{words}, and {len(rows) // 10} are allowed. {counts}')
+        raise NotYet(f'{words}, and {len(rows) // 10} are allowed. {counts}{sides if alike else ""}')
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #06caa8ee
+def _float_tensor(got, right, given):
+    "`NotYet` unless this is the number that is right, in a 0-d tensor of floats of any width."
+    if isinstance(got, (float, int)) and not isinstance(got, bool):
+        raise NotYet(f'got the plain number {describe(got)}, expected a 0-d tensor: without `.item()` or `float()`')
+    if torch.is_tensor(got):
+        wrong_if(got.ndim == 1, f'got shape {tuple(got.shape)}, expected (): one number, `.mean()` makes it', given)
+        wrong_if(not got.is_floating_point(),
+                 f'got dtype {got.dtype}: whole numbers cannot say a part, make floats before the mean', given)
+    agree(got, right, given, dtype=False)
+
+def _explains_all(asked):
+    "The words of the slips that give, each time, what was given."
+    for words in asked[0][-1]:
+        if all(torch.isclose(known[words], right) for _, right, _, known in asked): continue # as right as can be
+        try:
+            for got, _, given, known in asked:
+                agree(got, known[words], given, dtype=False)
+        except NotYet:
+            continue
+        yield words
+
+def _judged(asked):
+    "`NotYet` unless each of (got, right, inputs in words, known slips) is right; a slip is one that explains them all."
+    for words in _explains_all(asked):
+        raise NotYet(words)
+    for got, right, given, _ in asked:
+        _float_tensor(got, right, given)
+
+def _scored(n, labels):
+    "Scores and labels: a third of the predictions is right, give or take, and label 0 is never predicted by all."
+    y = torch.randint(labels, (n,))
+    preds = F.one_hot(y, labels) * .7 + torch.randn(n, labels)
+    preds[:2, 0] -= 9
+    return preds, y
+
 @exercise('part_wrong', hints=(
     '`preds.argmax(1)` is the label that each row predicts.',
     'Compare with `!=`: True counts as 1.',
     'return (preds.argmax(1) != y).float().mean()'))
 def _part_wrong(fn):
     from sklearn.metrics import accuracy_score
-    n, labels = random.randint(30, 60), random.randint(3, 6)
-    y = torch.randint(labels, (n,))
-    preds = F.one_hot(y, labels) + torch.randn(n, labels)
-    accuracy = torch.tensor(accuracy_score(y, preds.argmax(1)), dtype=torch.float32)
-    got, given = call(fn, preds, y), f'preds of shape {tuple(preds.shape)}, y of shape {tuple(y.shape)}'
-    known = {'that is the part that is right': accuracy,
-             'that is how many are wrong: divide by how many there are': (1 - accuracy) * n,
-             'that is a percentage: between 0 and 1, please': 100 * (1 - accuracy)}
-    slips(got, known, given, right=1 - accuracy)
-    agree(got, 1 - accuracy, given)
+    asked = []
+    for n, labels in ((37, 4), (60, 3), (45, 6), (50, 5)):
+        preds, y = _scored(n, labels)
+        said = preds.argmax(1)
+        accuracy = torch.tensor(accuracy_score(y, said), dtype=torch.float32)
+        got, given = call(fn, preds, y), f'preds of shape {tuple(preds.shape)}, y of shape {tuple(y.shape)}'
+        asked.append((got, 1 - accuracy, given, {
+            'that is the part that is right': accuracy,
+            'that is how many are right': accuracy * n,
+            'that is how many are wrong: divide by how many there are': (1 - accuracy) * n,
+            'that is a percentage: between 0 and 1, please': 100 * (1 - accuracy),
+            'the lowest score of each row is compared there: the highest is what is predicted':
+                (preds.argmin(1) != y).float().mean(),
+            'no answer fits: compare y with the place of the highest score in each row, `argmax(1)`; not with the '
+            'score itself, nor with one place for all rows': torch.tensor(1.),
+            'one label was found for all rows: `argmax(1)` looks along each row': (preds.argmax() != y).float().mean(),
+            'that divides by the number of labels: divide by the number of rows': (1 - accuracy) * n / labels,
+            'that is how far the labels lie apart: a label is a name, only same or not counts':
+                (said - y).abs().float().mean(),
+            'that is the error with its root taken': (1 - accuracy).sqrt()}))
+    _judged(asked)
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #0cc55833
+def _rows(losses):
+    "The rows of a fit with these validation losses; an earlier fit had 10 epochs."
+    return [dict(epoch=10 + i, train_loss=1.9 * .7**i, valid_loss=loss, error_rate=.5) for i, loss in enumerate(losses)]
+
 def _history():
     "The rows of a fit that overfits, and the epoch with the lowest validation loss, which comes twice."
     best = random.randint(4, 9)
     falling = [2 - .1 * i for i in range(best + 1)]
     falling[2] = falling[1] + .05 # it rises once, and falls on
-    rising = [falling[-1] + .1 * i for i in range(random.randint(5, 9))]
-    rows = [dict(epoch=10 + i, train_loss=1.9 * .7**i, valid_loss=loss, error_rate=.5) # an earlier fit had 10 epochs
-            for i, loss in enumerate(falling + rising)]
-    rows[best + 2]['error_rate'] = .2
+    rising = [falling[-1] + .1 * i for i in range(random.randint(6, 9))]
+    rising[-2] = 3.3 # the highest is not the last
+    rows = _rows(falling + rising)
+    rows[best + 3]['error_rate'] = .2
     return rows, best
+
+def _crossing(history):
+    "The first place where the validation loss is above the training loss."
+    return next(i for i, row in enumerate(history) if row['valid_loss'] > row['train_loss'])
+
+def _not_the_epoch(history, best):
+    "{words: number} of what is given in place of that epoch."
+    losses = [row['valid_loss'] for row in history]
+    return {
+        'that is the last epoch: is it the training loss that you look at?': len(history) - 1,
+        'the loss rises there, but later it falls lower: look for the lowest of all': 1,
+        'the loss has risen there, but later it falls lower: look for the lowest of all': 2,
+        'that is one too late: of equal losses the first counts, and places are counted from 0': best + 1,
+        'two of them are equal, and the first counts: yours is one behind the second': best + 2,
+        'that is one too early': best - 1,
+        "that is the row's own epoch number: give its place in the list, from 0": best + 10,
+        'that is the epoch with the lowest error rate: look at the validation loss': best + 3,
+        'that is the highest validation loss: look for the lowest': losses.index(max(losses)),
+        'that is where the two losses part; the validation loss still falls there': _crossing(history),
+        'that is the place from the end: count from the start': best - len(history),
+        'that is the lowest loss: say in which epoch it comes, its place in the list': min(losses)}
 
 @exercise('overfits_from', hints=(
     "The losses to look at: [row['valid_loss'] for row in history].",
     '`min(losses)` is the lowest, and `losses.index(value)` the first place of a value.',
     'return losses.index(min(losses))'))
 def _overfits_from(fn):
-    history, best = _history()
-    losses = [row['valid_loss'] for row in history]
-    got, given = call(fn, [dict(row) for row in history]), f'valid_loss = {[round(loss, 2) for loss in losses]}'
-    slips(got, {
-        'that is the last epoch: is it the training loss that you look at?': len(history) - 1,
-        'the loss rises there, but later it falls lower: look for the lowest of all': 1,
-        'that is one too late: of equal losses the first counts, and places are counted from 0': best + 1,
-        "that is the row's own epoch number: give its place in the list, from 0": best + 10,
-        'that is the epoch with the lowest error rate: look at the validation loss': best + 2,
-        'that is the lowest loss: say in which epoch it comes, its place in the list': min(losses)}, given, best)
-    agree(got, best, given)
+    for _ in range(3):
+        history, best = _history()
+        given = f'valid_loss = {[round(row["valid_loss"], 2) for row in history]}'
+        got = call(fn, [dict(row) for row in history])
+        wrong_if(isinstance(got, dict), 'that is the row itself: give its place in the list, from 0', given)
+        wrong_if(isinstance(got, (list, tuple)), 'that is a list: one place is asked for, the first', given)
+        slips(got, _not_the_epoch(history, best), given, best)
+        agree(got, best, given)
+    start = random.uniform(1, 2)
+    for losses, best in (([start - .1 * i for i in range(7)], 6), ([start + .1 * i for i in range(6)], 0),
+                         ([start], 0)):
+        given = f'valid_loss = {[round(loss, 2) for loss in losses]}'
+        agree(call(fn, _rows(losses)), best, given, where='a history without a turn')
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #1c381b36
 def _labels(n, labels, often):
-    "Labels at random, and half as many times `often` on top."
-    y = torch.cat([torch.randint(labels, (n,)), torch.full((n // 2,), often)])
-    return y[torch.randperm(len(y))]
+    "Labels at random, `often` not quite half of them, and another one first."
+    y = torch.cat([torch.arange(n) % labels, torch.randint(labels, (n // 4,)), torch.full((n // 2,), often)])
+    y = y[torch.randperm(len(y))]
+    y[0] = (often + 1) % labels
+    return y
 
 def _error_of(label, y): return (y != label).float().mean()
+
+def _not_the_guess(y_train, y_valid, right):
+    "{words: number} of what is given in place of the error of that guess."
+    middle = y_train.float().mean()
+    return {
+        'the guess may not look at the validation labels: take the commonest of y_train':
+            _error_of(y_valid.mode().values, y_valid),
+        'that is the part that is right': 1 - right,
+        'that is how many are wrong: divide by how many there are': right * len(y_valid),
+        'that is a percentage: between 0 and 1, please': 100 * right,
+        'that divides by the number of training labels: the validation labels are what is counted':
+            right * len(y_valid) / len(y_train),
+        'y_train and y_valid are exchanged: the guess comes from y_train, and is judged on y_valid':
+            _error_of(y_valid.mode().values, y_train),
+        'that is its error on the training labels: judge it on y_valid': _error_of(y_train.mode().values, y_train),
+        'that is the error of the mean label: a label is a name, take the commonest':
+            _error_of(middle.round(), y_valid),
+        'that is the error of the mean label, cut off: a label is a name, take the commonest':
+            _error_of(middle.floor(), y_valid),
+        'that is the error of the middle label: a label is a name, take the commonest':
+            _error_of(y_train.median(), y_valid),
+        'that is the error of the largest label number: take the commonest': _error_of(y_train.max(), y_valid),
+        'that is the error of label 0: take the commonest': _error_of(0, y_valid),
+        'that is the error of the first training label: take the commonest': _error_of(y_train[0], y_valid),
+        'that is the error of the rarest label: take the commonest': _error_of(y_train.bincount().argmin(), y_valid),
+        'a mean that is no whole number is no label: take the commonest': torch.tensor(1.),
+        'that is a guess without looking at any label: take the commonest':
+            torch.tensor(1 - 1 / len(y_train.unique()))}
 
 @exercise('guess_error', hints=(
     '`y_train.mode().values` is the label that occurs most often.',
@@ -132,16 +307,14 @@ def _error_of(label, y): return (y != label).float().mean()
     'return (y_valid != y_train.mode().values).float().mean()'))
 def _guess_error(fn):
     from sklearn.dummy import DummyClassifier
-    labels, (in_train, in_valid) = random.randint(3, 6), random.sample(range(3), 2)
-    y_train, y_valid = _labels(60, labels, in_train), _labels(40, labels, in_valid)
-    guess = DummyClassifier(strategy='most_frequent').fit(torch.zeros(len(y_train), 1), y_train)
-    true = _error_of(int(guess.predict(torch.zeros(1, 1))[0]), y_valid)
-    given = f'the commonest training label is {in_train}, of the validation ones {in_valid}'
-    got = call(fn, y_train, y_valid)
-    slips(got, {
-        'the guess may not look at the validation labels: take the commonest of y_train':
-            _error_of(y_valid.mode().values, y_valid),
-        'that is the part that is right': 1 - true,
-        'that is its error on the training labels: judge it on y_valid': _error_of(y_train.mode().values, y_train),
-        'that is a guess without looking at any label: take the commonest': torch.tensor(1 - 1 / labels)}, given, true)
-    agree(got, true, given)
+    asked = []
+    for labels, in_train, in_valid in ((5, 4, 1), (6, 0, 2), (7, 6, 0), (6, 2, 4)):
+        y_train, y_valid = _labels(60, labels, in_train), _labels(random.randint(35, 45), labels, in_valid)
+        guess = DummyClassifier(strategy='most_frequent').fit(torch.zeros(len(y_train), 1), y_train)
+        true = _error_of(int(guess.predict(torch.zeros(1, 1))[0]), y_valid)
+        given = f'the commonest training label is {in_train}, of the validation ones {in_valid}'
+        got = call(fn, y_train, y_valid)
+        whole = torch.is_tensor(got) and not got.is_floating_point() and got.ndim == 0
+        wrong_if(whole and got == in_train, 'that is the label to say: asked for is how often it is wrong', given)
+        asked.append((got, true, given, _not_the_guess(y_train, y_valid, true)))
+    _judged(asked)
