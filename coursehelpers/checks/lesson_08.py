@@ -16,31 +16,55 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise
+from ..exercises import NotYet, agree, call, exercise, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #39df3533
 def _batch(n=6): return torch.randn(n, 4), torch.randint(3, (n,))
 
-def _true_step(model, opt, xb, yb):
-    loss = F.cross_entropy(model(xb), yb)
-    opt.zero_grad()
-    loss.backward()
-    opt.step()
-    return loss.item()
+def _weights(model): return nn.utils.parameters_to_vector(model.parameters()).detach().clone()
 
-def _moved(got, loss, mine, true, start, plain, i):
-    "Raise `NotYet` unless batch `i` gave this loss and left the same weights in both models."
-    if i == 0 and torch.equal(mine, start):
-        raise NotYet('the weights have not moved. Is `opt.step()` called, after `backward()`, and before the gradients '
-                     'are zeroed?')
+def _by_rule(model, opt_func, batches, zero=True, afresh=False, before=None, **kwargs):
+    "(losses, weights after each batch) of training as asked for, or with one of the usual slips."
+    model, losses, weights = copy.deepcopy(model), [], []
+    opt = opt_func(model.parameters())
+    for xb, yb in batches:
+        if afresh: opt = opt_func(model.parameters())
+        if zero: opt.zero_grad()
+        preds = model(xb)
+        loss = F.cross_entropy(before(preds) if before else preds, yb, **kwargs)
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+        weights.append(_weights(model))
+    return losses, weights
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #one-step-moved
+_step_slips = {
+    'the gradient of the batch before is still there. Zero it': dict(zero=False),
+    'the loss is summed over the batch: cross_entropy takes the mean by itself': dict(reduction='sum'),
+    'cross_entropy takes the scores as they are: no softmax before it': dict(before=lambda preds: preds.softmax(1)),
+    'a new optimiser at each call forgets what it has averaged: use the `opt` that is given': dict(afresh=True)}
+_past = 'that is plain gradient descent, made by hand. `opt` has a rule of its own: `opt.step()`'
+
+def _says_float(got):
+    "Raise `NotYet` where a loss is not handed over as a number."
     if isinstance(got, torch.Tensor):
         raise NotYet('it gives a tensor. `.item()` makes a float of it, and lets go of the graph behind it')
-    agree(got, loss, where=f'the loss of batch {i + 1}: it is the one before the step')
-    if torch.allclose(mine, plain, atol=1e-6) and not torch.allclose(plain, true, atol=1e-6):
-        raise NotYet('that is plain gradient descent, made by hand. `opt` has a rule of its own: `opt.step()`')
-    if i == 1 and not torch.allclose(mine, true, atol=1e-6):
-        raise NotYet('the first step is right, the second not: the gradient of the first batch is still there. Zero it')
-    agree(mine, true, where=f'the weights after batch {i + 1}')
+
+def _moved(got, mine, start, losses, weights, known, given):
+    "Raise `NotYet` unless these losses and weights came of the batches."
+    if torch.equal(mine[0], start):
+        raise NotYet('the weights have not moved. Is `opt.step()` called, after `backward()`, and before the gradients '
+                     'are zeroed?')
+    def near(a, b): return all(torch.allclose(p, q, atol=1e-6) for p, q in zip(a, b))
+    for words, slipped in known.items():
+        if near(mine, slipped) and not near(slipped, weights): raise NotYet(f'{words}\n{given}')
+    for i, (loss, weight) in enumerate(zip(losses, weights), 1):
+        agree(got[i - 1], loss, given, where=f'the loss of batch {i}: it is the one before its step')
+        if i > 1 and torch.allclose(mine[i - 2], weights[i - 2], atol=1e-6):
+            words = f'up to batch {i - 1} all is right. What has it left behind? The gradient of every parameter goes'
+            wrong_if(not torch.allclose(mine[i - 1], weight, atol=1e-6), words, given)
+        agree(mine[i - 1], weight, given, where=f'the weights after batch {i}', atol=1e-6)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #one-step-check
 @exercise('one_step', hints=(
@@ -48,15 +72,22 @@ def _moved(got, loss, mine, true, start, plain, i):
     '`loss.backward()` fills the gradients, `opt.step()` uses them, `opt.zero_grad()` empties them.',
     'loss = F.cross_entropy(model(xb), yb); loss.backward(); opt.step(); opt.zero_grad(); return loss.item()'))
 def _one_step(fn):
-    for opt_func in (torch.optim.SGD, torch.optim.AdamW):
-        mine, lr = nn.Linear(4, 3), random.uniform(.2, .5)
-        true = copy.deepcopy(mine)
-        my_opt, true_opt = (opt_func(model.parameters(), lr=lr) for model in (mine, true))
-        for i, (xb, yb) in enumerate((_batch(), _batch())):
-            start = mine.weight.detach().clone()
-            grad, = torch.autograd.grad(F.cross_entropy(mine(xb), yb), mine.weight)
-            got, loss = fn(mine, my_opt, xb, yb), _true_step(true, true_opt, xb, yb)
-            _moved(got, loss, mine.weight.detach(), true.weight.detach(), start, start - lr * grad, i)
+    for rule in (torch.optim.AdamW, partial(torch.optim.SGD, momentum=.9), torch.optim.SGD):
+        lr, model = random.uniform(.05, .2), nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+        opt_func, batches = partial(rule, lr=lr), [_batch(n) for n in (6, 9, 4)]
+        start, (losses, weights) = _weights(model), _by_rule(model, opt_func, batches)
+        known = {words: _by_rule(model, opt_func, batches, **slip)[1] for words, slip in _step_slips.items()}
+        known[_past] = _by_rule(model, partial(torch.optim.SGD, lr=lr), batches)[1]
+        opt, got, mine, steps = opt_func(model.parameters()), [], [], []
+        opt.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
+        for xb, yb in batches:
+            got.append(fn(model, opt, xb, yb))
+            _says_float(got[-1])
+            mine.append(_weights(model))
+        given = f'three batches, {getattr(rule, "__name__", "SGD with momentum")}, lr = {lr:.3f}'
+        wrong_if(len(steps) > 3, f'`opt.step()` is called {len(steps)} times for three batches: once for each', given)
+        _moved(got, mine, start, losses, weights, known, given)
+        wrong_if(len(steps) < 3, 'the weights are moved by something else than `opt`: call `opt.step()`', given)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #23c91c0b
 def _cycle(steps, highest):
@@ -71,18 +102,39 @@ def _cycle(steps, highest):
 
 def _cosine(a, b, t): return b + (a - b) * (1 + math.cos(math.pi * t)) / 2
 def _line(a, b, t): return a + (b - a) * t
+def _no_pi(a, b, t): return b + (a - b) * (1 + math.cos(t)) / 2
+def _no_half(a, b, t): return b + (a - b) * (1 + math.cos(math.pi * t))
 
-def _slipped(step, steps, highest, between=_cosine, low=25, end=250000, early=1):
+# %% ../../nbs/tools/checks/lesson_08.ipynb #cycle-slips
+def _slipped(step, steps, highest, between=_cosine, low=25, end=250000, early=1, last=1, place=float, whole=False,
+             fall=_cosine):
     "The rate with one of these changed."
-    peak = .3 * steps - early
+    peak = place(.3 * steps - early)
     if step <= peak: return between(highest / low, highest, step / peak)
-    return between(highest, highest / end, (step - peak) / (steps - early - peak))
+    fall = between if fall is _cosine else fall
+    t = step / (steps - last) if whole else (step - peak) / (steps - last - peak)
+    return fall(highest, highest / end, t)
 
 _cycle_slips = {
     'that is a straight line: use half a cosine': dict(between=_line),
+    'the way down is a straight line: use half a cosine there too': dict(fall=_line),
+    'pi is missing: half a cosine goes from cos(0) to cos(pi)': dict(between=_no_pi),
+    'halve it: 1 + cos goes from 2 to 0, the part to take goes from 1 to 0': dict(between=_no_half),
     'the first half climbs, from highest / 25: here it starts at the top': dict(low=1),
     'the second half ends near nothing, at highest / 250000, not at highest / 25': dict(end=25),
-    'the peak is at 0.3 * steps - 1 and the last step is steps - 1: both one less': dict(early=0)}
+    'the second half ends at highest / 250000, not at zero': dict(end=math.inf),
+    'highest / 250000 is of the highest rate, not of the first one': dict(end=25 * 250000),
+    'on the way down t counts from the peak: 0 there, 1 at the last step': dict(whole=True),
+    'the peak is at 0.3 * steps - 1 and the last step is steps - 1: both one less': dict(early=0, last=0),
+    'the peak is at 0.3 * steps - 1: one less': dict(early=0),
+    'the last step is steps - 1: one less': dict(last=0),
+    'do not round the peak: it may lie between two steps': dict(place=int)}
+
+def _swapped_halves(step, steps, highest):
+    "Down first, then up."
+    peak, low, end = .3 * steps - 1, highest / 25, highest / 250000
+    if step <= peak: return _cosine(highest, low, step / peak)
+    return _cosine(end, highest, (step - peak) / (steps - 1 - peak))
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #cycle-check
 @exercise('cycle_lr', hints=(
@@ -90,56 +142,89 @@ _cycle_slips = {
     'In the first half, t = step / peak; in the second, t = (step - peak) / (steps - 1 - peak).',
     'In each half: b + (a - b) * (1 + math.cos(math.pi * t)) / 2, with a where it starts and b where it ends.'))
 def _cycle_lr(fn):
-    steps, highest = 10 * random.randint(5, 20), random.uniform(.01, 1)
-    rates, peak = _cycle(steps, highest), round(.3 * steps - 1)
-    for i in (0, peak // 3, (steps + peak) // 2, steps - 1, peak, *random.sample(range(steps), 5)):
-        got, given = call(fn, i, steps, highest), f'step = {i}, steps = {steps}, highest = {highest:.4f}'
-        for words, slip in _cycle_slips.items():
-            wrong = _slipped(i, steps, highest, **slip)
-            apart = abs(wrong - rates[i]) > 1e-6 * highest
-            if apart and isinstance(got, float) and abs(got - wrong) < 1e-9:
-                raise NotYet(f'{words}\ninputs: {given}')
-        agree(got, rates[i], given, atol=1e-7)
+    for steps in (10 * random.randint(5, 20), 10 * random.randint(2, 9) + random.choice((2, 3, 5, 6, 8))):
+        highest = random.uniform(.01, 1)
+        rates, got = _cycle(steps, highest), [call(fn, i, steps, highest) for i in range(steps)]
+        given = f'steps = {steps}, highest = {highest:.4f}'
+        _judge_cycle(got, rates, steps, highest, given)
+        for i, rate in enumerate(rates):
+            agree(got[i], rate, f'step = {i}, {given}', atol=1e-7)
+
+def _judge_cycle(got, rates, steps, highest, given):
+    "Raise `NotYet` if one of the usual slips gives this whole cycle."
+    known = {'a and b are swapped: from a, where the half starts, to b, where it ends':
+             [_swapped_halves(i, steps, highest) for i in range(steps)]}
+    for words, slip in _cycle_slips.items():
+        known[words] = [_slipped(i, steps, highest, **slip) for i in range(steps)]
+    def near(a, b): return all(math.isclose(v, w, rel_tol=1e-5, abs_tol=1e-8) for v, w in zip(a, b))
+    if not all(isinstance(v, (int, float)) for v in got) or near(got, rates): return
+    for words, wrong in known.items():
+        if near(got, wrong): raise NotYet(f'{words}\ninputs: {given}')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #a0981826
-def _clipped(cls, most, scale):
+def _clipped(cls, most, scale, given):
     "(gradients before, after the callback) of a random network."
     model = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))
     for p in model.parameters():
         p.grad = scale * torch.randn_like(p)
-    before = [p.grad.clone() for p in model.parameters()]
-    clip = cls(most)
+    before, weights = [p.grad.clone() for p in model.parameters()], _weights(model)
+    clip = cls() if most is None else cls(most)
     if not callable(getattr(clip, 'before_step', None)):
         raise NotYet('it has no method `before_step`: that is when the gradient is complete and not yet used')
-    clip.before_step(SimpleNamespace(model=model))
+    try:
+        clip.before_step(SimpleNamespace(model=model))
+    except ZeroDivisionError as e:
+        raise NotYet(f'it divides by a length of 0: such a gradient is shorter than `most`\n{given}') from e
+    if not torch.equal(_weights(model), weights):
+        raise NotYet('it changes the weights: only the gradients, in `p.grad`, are to be shortened')
     return before, [p.grad for p in model.parameters()]
 
 def _long(grads): return torch.cat([g.flatten() for g in grads])
+
+def _scaled(before, most, length): return _long(before) * min(1, most / float(length))
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #clip-check
 def _judge_long(before, after, most, given):
     "Name the slips that show where the gradient is too long."
     alone = _long([g * min(1, most / g.norm()) for g in before])
-    slips = {'the gradients are as they were. Change them in place: `p.grad *= ...`': _long(before),
+    whole = _long(before)
+    slips = {'the gradients are as they were. Change them in place: `p.grad *= ...`': whole,
              'each parameter is clipped alone, which bends the direction: one length for all of them': alone,
              'each number is cut off alone, which bends the direction: scale all by the same factor':
-                 _long(before).clamp(-most, most)}
+                 whole.clamp(-most, most),
+             'the root is missing: the length is the root of the sum of squares':
+                 _scaled(before, most, whole.norm()**2),
+             'the lengths of the parameters do not add up to that of all: sum the squares, then take the root':
+                 _scaled(before, most, sum(g.norm() for g in before)),
+             'that takes the sum of all the numbers\' sizes: the length is the root of the sum of squares':
+                 _scaled(before, most, whole.abs().sum()),
+             'that makes the largest number `most`: the length is the root of the sum of squares':
+                 _scaled(before, most, whole.abs().max()),
+             'it becomes 1 long, whatever `most` is: scale to the length `most`': whole / whole.norm(),
+             'the sign is lost: scale by a positive factor': -_scaled(before, most, whole.norm())}
+    true = _scaled(before, most, whole.norm())
     for words, wrong in slips.items():
-        if torch.allclose(_long(after), wrong, rtol=1e-3):
+        if torch.allclose(_long(after), wrong, rtol=1e-3) and not torch.allclose(wrong, true, rtol=1e-2):
             raise NotYet(f'{words}\n{given}')
 
+# %% ../../nbs/tools/checks/lesson_08.ipynb #clip-judged
 @exercise('Clip', hints=(
     '`before_step(self, learn)` is called when the gradients are there. The length is the root of the sum of all their '
     'squares, over all parameters.',
     'torch has a function that does it, in `nn.utils`.',
     'def before_step(self, learn): nn.utils.clip_grad_norm_(learn.model.parameters(), self.most)'))
 def _clip(cls):
-    most = random.uniform(.5, 2)
-    for scale in (10., .01):
-        before, after = _clipped(cls, most, scale)
+    for most, scale in ((random.uniform(1.5, 2), 10.), (random.uniform(.3, .6), 1.), (None, 5.),
+                        (random.uniform(.5, 2), .01), (1., 0.)):
+        words = '`most` is not given, so 1' if most is None else f'most = {most:.3f}'
+        before, after = _clipped(cls, most, scale, words)
+        most = most or 1.
         length = _long(before).norm().item()
-        true, given = _long(before) * min(1, most / length), f'most = {most:.3f}, length before = {length:.3f}'
-        if scale > 1: _judge_long(before, after, most, given)
+        given = f'{words}, length before = {length:.3f}'
+        true = _long(before) * (most / length if length > most else 1)
+        if any(g is None for g in after):
+            raise NotYet(f'the gradients are gone. Scale them\n{given}')
+        if length > most: _judge_long(before, after, most, given)
         elif not torch.allclose(_long(after), true):
             raise NotYet(f'a gradient shorter than `most` must stay as it is\n{given}')
         agree(_long(after), true, given, rtol=1e-3)
@@ -149,26 +234,61 @@ def _true_stalled(values, patience):
     return len(values) > patience and all(v >= min(values[:-patience]) for v in values[-patience:])
 
 _runs = [([3, 1, 2, 1.5], 2), ([2, 1, 3], 2), ([3, 2, 1], 3), ([2, 1], 2), ([1, 1, 1], 2), ([1, 2, 3, 4], 1),
-         ([5, 1, 2, 3, .5], 3), ([4, 3, 2, 1], 2)]
+         ([5, 1, 2, 3, .5], 3), ([4, 3, 2, 1], 2), ([1, 4, 3, 2], 2), ([1, 3, 4, 2, 3], 3), ([3, 2, 2, 1.5], 1),
+         ([2, 5, 4, 3], 3), ([3, 4], 1), ([], 2), ([4, 1, 3, 2], 3), ([5, 3, 4, 3.5], 1)]
 
 def _random_run(): return [random.randint(1, 4) for _ in range(random.randint(1, 7))], random.randint(1, 3)
 
+# what a slip answers where there are more values than `patience`
+_stall_slips = {
+    'compared with the value before it alone: compare with the lowest of all before': lambda v, p: v[-1] >= v[-2],
+    'each value is compared with its neighbour: compare with the lowest of all before the last `patience`':
+        lambda v, p: all(b >= a for a, b in zip(v[-p - 1:], v[-p:])),
+    'only the last value is looked at: the last `patience` values have had a chance each':
+        lambda v, p: v[-1] >= min(v[:-p]),
+    'compared with the value just before the last `patience`: an earlier one may have been lower':
+        lambda v, p: min(v[-p:]) >= v[-p - 1],
+    'compared with the first value alone': lambda v, p: min(v[-p:]) >= v[0],
+    'that is the other way round: True if it has stalled': lambda v, p: min(v[-p:]) < min(v[:-p]),
+    'the highest of the last does not matter: one better value is enough': lambda v, p: max(v[-p:]) >= min(v[:-p]),
+    'lower is better, and you look for the highest': lambda v, p: max(v[-p:]) <= max(v[:-p]),
+    'as good as before is not better: that is stalled': lambda v, p: min(v[-p:]) > min(v[:-p]),
+    'the last patience + 1 values are looked at: one too many': lambda v, p: v[:-p - 1] != [] and
+        min(v[-p - 1:]) >= min(v[:-p - 1]),
+    'the number of values alone does not say it': lambda v, p: True}
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #stalled-check
 @exercise('stalled', hints=(
     'Two parts: the last `patience` values, values[-patience:], and those before them, values[:-patience].',
     'Stalled: the lowest of the last is not lower than the lowest before.',
     'return len(values) > patience and min(values[-patience:]) >= min(values[:-patience])'))
 def _stalled(fn):
-    for values, patience in _runs + [_random_run() for _ in range(30)]:
-        true, got = _true_stalled(values, patience), call(fn, list(values), patience)
-        given = f'values = {values}, patience = {patience}'
-        if got is None: agree(got, true, given)
-        if bool(got) == true: continue
-        if len(values) <= patience:
-            raise NotYet(f'too early to say: nothing is before the last {patience} to compare with, so False\n{given}')
-        if min(values[-patience:]) == min(values[:-patience]):
-            raise NotYet(f'as good as before is not better: that is stalled\n{given}')
-        raise NotYet(f'got {got}, expected {true}: compare the lowest of the last {patience} with the lowest of all '
-                     f'before them\n{given}')
+    runs = _runs + [_random_run() for _ in range(60)]
+    short = [(v, p) for v, p in runs if len(v) <= p]
+    for values, patience in short:
+        _too_early(fn, values, patience)
+    runs = [(v, p) for v, p in runs if len(v) > p]
+    found = [call(fn, list(values), patience) for values, patience in runs]
+    wrong = [i for i, (v, p) in enumerate(runs) if found[i] is None or bool(found[i]) != _true_stalled(v, p)]
+    if not wrong: return
+    (values, patience), got = runs[wrong[0]], found[wrong[0]]
+    given = f'values = {values}, patience = {patience}'
+    if got is None: agree(got, True, given)
+    for words, slip in _stall_slips.items():
+        if all(bool(g) == slip(v, p) for g, (v, p) in zip(found, runs)): raise NotYet(f'{words}\n{given}')
+    raise NotYet(f'got {got}, expected {_true_stalled(values, patience)}: compare the lowest of the last {patience} '
+                 f'with the lowest of all before them\n{given}')
+
+def _too_early(fn, values, patience):
+    "Raise `NotYet` unless too short a run has not stalled."
+    given = f'values = {values}, patience = {patience}'
+    words = f'too early to say: nothing is before the last {patience} to compare with, so False\n{given}'
+    try:
+        got = call(fn, list(values), patience)
+    except (ValueError, IndexError) as e: # min of nothing, a place that is not there
+        raise NotYet(words) from e
+    if got is None: agree(got, False, given)
+    if got: raise NotYet(words)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-tools
 _events = ('before_fit', 'before_epoch', 'before_batch', 'after_loss', 'before_step', 'after_batch', 'after_epoch',
@@ -243,6 +363,7 @@ def _there_when_needed(cls):
     def after_epoch(learn):
         epochs.append((_of(learn, 'epoch'), _of(learn, 'epochs')))
         learn.get_preds()
+        learn.model.eval() # as a callback may leave it
     epochs, (model, dls) = [], _small()
     model.eval()
     diary = _Diary(after_loss=after_loss, before_step=before_step, after_batch=after_batch, after_epoch=after_epoch)
@@ -277,6 +398,57 @@ def _in_order(cls):
         raise NotYet('callbacks are called as they stand in the list: the lowest `order` comes first')
     if seen != ['-1', 'none', '5']:
         raise NotYet(f'callbacks of order 5, none (so 0) and -1 are called in this order: {seen}')
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-changes
+class _OneEvent:
+    "Has a method for one event only, and no `order`."
+    seen = 0
+    def after_epoch(self, learn): self.seen += 1
+
+def _few_methods(cls):
+    "A callback need not have all methods."
+    one, (model, dls) = _OneEvent(), _small()
+    try:
+        cls(model, dls, callbacks=[one]).fit(2)
+    except AttributeError as e:
+        if '_OneEvent' not in str(e): raise
+        raise NotYet('a callback that has a method for after_epoch alone ends in an AttributeError: ask with `hasattr` '
+                     'before each call') from e
+    if one.seen != 2:
+        raise NotYet(f'a callback with after_epoch alone is called {one.seen} times in two epochs')
+
+def _what_callbacks_change(cls):
+    "What a callback changes is what the loop goes on with."
+    def double(learn): learn.xb = 2 * _of(learn, 'xb')
+    def after_loss(learn):
+        fed.append((learn.preds.detach().clone(), learn.xb))
+        learn.loss = 0 * learn.loss
+    fed, (model, dls) = [], _small()
+    model = model[0] # without batch norm, which hides a factor
+    start, firsts = copy.deepcopy(model), [xb for xb, _ in dls.train]
+    learn = cls(model, dls, opt_func=torch.optim.SGD, callbacks=[_Diary(before_batch=double, after_loss=after_loss)])
+    learn.fit(1)
+    for (preds, _), xb in zip(fed, firsts):
+        if torch.allclose(preds, start(xb).detach()):
+            raise NotYet('a callback changes `learn.xb` at before_batch, and the model gets the old one')
+    if not torch.equal(_weights(learn.model), _weights(start)):
+        raise NotYet('a callback changes `learn.loss` at after_loss, and the backward is that of the old one')
+
+def _afresh(cls):
+    "Each fit has a new optimiser; the model goes to the device of the data."
+    (model, dls), opts = _small(), []
+    diary = _Diary(before_step=lambda learn: opts.append(_of(learn, 'opt')))
+    learn = cls(model, dls, opt_func=partial(torch.optim.SGD, momentum=.9), callbacks=[diary])
+    learn.fit(1)
+    learn.fit(1)
+    if opts[0] is opts[-1]:
+        raise NotYet('the second `fit` goes on with the optimiser of the first: make a new one in `fit`')
+    if opts[0] is not opts[2]:
+        raise NotYet('a batch has another optimiser than the one before: make it once in each `fit`')
+    model, dls = _small()
+    dls.device = torch.device('meta')
+    if next(_of(cls(model, dls), 'model').parameters()).device.type != 'meta':
+        raise NotYet('the model stays where it was: it belongs on `dls.device`')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-stop
 def _stop(learn): learn.stop = True
@@ -343,69 +515,120 @@ def _predicts(cls):
     '`for self.xb, self.yb in self.dls.train:` puts each batch where callbacks find it; first, `if self.stop: break`.',
     '`fit` sets `stop` to False and makes the optimiser with `self.opt_func(self.model.parameters(), lr=self.lr)`.'))
 def _my_learner(cls):
-    for part in (_called_in_turn, _there_when_needed, _same_numbers, _in_order, _stops, _predicts):
+    for part in (_called_in_turn, _there_when_needed, _afresh, _same_numbers, _in_order, _few_methods,
+                 _what_callbacks_change, _stops, _predicts):
         part(cls)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #a289cbd6
-def _search():
-    "(rates, losses, the place of the lowest) of a made-up search."
-    n = 10 * random.randint(3, 9)
-    best = random.randint(n // 2, n - 3)
-    losses = [1 + abs(i - best) / n + .01 * random.random() for i in range(n)]
+def _search(n, best):
+    "(rates, losses) of a made-up search: many losses that fall, then rise, the lowest at place `best`."
+    cliff = (n // 10 + best) // 2 # there it falls fastest
+    losses = [1 + abs(i - best) / n + .5 * (i < cliff) + .01 * random.random() for i in range(n)]
     losses[best] = .99
-    return [10**(-5 + 5 * i / n) for i in range(n)], losses, best
+    return [10**(-5 + 5 * i / n) for i in range(n)], losses
 
+def _suggest_slips(rates, losses, best):
+    "What the usual mistakes give."
+    n, start = len(rates), len(rates) // 10
+    lowest = losses.index(min(losses))
+    falls = min(range(start + 1, n), key=lambda i: losses[i] - losses[i - 1])
+    return {'that is the rate with the lowest loss, where it is about to rise: take a tenth of it': rates[best],
+            'that is a loss: give the rate that stands at its place': losses[best],
+            'that is a tenth of a loss: take a tenth of the rate at its place': losses[best] / 10,
+            'that is a place: give the rate that stands there': best,
+            'the place is counted from where you began to look: add the first tenth': rates[best - start] / 10,
+            'that is a tenth of the place: take a tenth of the rate': rates[best // 10],
+            'that is ten times the rate: take a tenth': rates[best] * 10,
+            'that is where the loss falls fastest: take a tenth of the rate where it is lowest': rates[falls],
+            'that is where the loss is highest': rates[max(range(start, n), key=lambda i: losses[i])] / 10,
+            'pass over the first tenth: few losses are behind a smoothed one there': rates[lowest] / 10}
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #suggest-check
 @exercise('suggest_lr', hints=(
     'Find the place of the lowest loss, not counting the first len(rates) // 10 places.',
     'min(range(start, n), key=lambda i: losses[i]) is a place, not a loss.', 'return rates[place] / 10'))
 def _suggest_lr(fn):
-    rates, losses, best = _search()
-    for early in (False, True):
-        if early: losses[random.randrange(len(rates) // 10)] = .5
-        also = ', apart from one among the first tenth' if early else ''
-        given = f'{len(rates)} rates, the lowest loss at rate {rates[best]:.3g}{also}'
-        got, lowest = call(fn, list(rates), list(losses)), losses.index(min(losses))
-        slips = {'that is the rate with the lowest loss, where it is about to rise: take a tenth of it': rates[best],
-                 'that is a loss: give the rate that stands at its place': losses[best],
-                 'that is a place: give the rate that stands there': best}
-        if early:
-            slips['pass over the first tenth: few losses are behind a smoothed one there'] = rates[lowest] / 10
-        for words, value in slips.items():
-            if isinstance(got, (int, float)) and abs(got - value) < 1e-12:
-                raise NotYet(f'{words}\n{given}')
-        agree(got, rates[best] / 10, given, atol=1e-12)
+    for n in (30, 10 * random.randint(4, 9), 150):
+        for best in (random.randint(n // 2, n - 3), n - 1, n // 10):
+            rates, losses = _search(n, best)
+            _one_search(fn, rates, losses, best)
+            losses[random.randrange(n // 10)] = .5
+            _one_search(fn, rates, losses, best, ', apart from one among the first tenth')
+
+def _one_search(fn, rates, losses, best, also=''):
+    "Raise `NotYet` unless the suggestion for one search is right."
+    given = f'{len(rates)} rates, the lowest loss at place {best}, rate {rates[best]:.3g}{also}'
+    got = call(fn, list(rates), list(losses))
+    value = got.item() if hasattr(got, 'item') and getattr(got, 'ndim', 1) == 0 else got
+    right = rates[best] / 10
+    if isinstance(value, (int, float)) and not math.isclose(value, right, rel_tol=1e-4):
+        beyond = any(math.isclose(value, rate / 10, rel_tol=1e-5) for rate in rates[best + 1:])
+        if best == len(rates) // 10 and beyond:
+            raise NotYet(f'too many are passed over: of {len(rates)} rates only the first {best}\n{given}')
+        for words, wrong in _suggest_slips(rates, losses, best).items():
+            if math.isclose(value, wrong, rel_tol=1e-5): raise NotYet(f'{words}\n{given}')
+        if best == len(rates) - 1:
+            raise NotYet(f'the last place counts too\n{given}')
+    agree(got, right, given, atol=0)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #27c924d4
-def _one_at_a_time(sizes, seen, backwards):
-    "Raise `NotYet` unless the batches went through alone, each with a backward of its own."
-    if seen and max(seen) > max(sizes):
-        raise NotYet(f'{max(seen)} examples went through the model together: one batch at a time, of {sizes}')
-    if backwards and backwards < len(sizes):
-        raise NotYet('one backward for all: until then the graph of every batch is in memory. One for each')
+def _one_at_a_time(sizes, seen, given):
+    "Raise `NotYet` unless the batches went through alone, each with a backward of its own before the next."
+    sent = [n for n in seen if n != 'backward']
+    if sent and max(sent) > max(sizes):
+        raise NotYet(f'{max(sent)} examples went through the model together: one batch at a time\n{given}')
+    if 0 < seen.count('backward') < len(sizes):
+        raise NotYet(f'one backward for all: until then the graph of every batch is in memory. One for each\n{given}')
+    if 'backward' in seen and len(seen[:seen.index('backward')]) > 1:
+        raise NotYet('all batches go forward before the first backward: until then the graph of each is in memory. '
+                     f'Forward and backward for one batch, then for the next\n{given}')
 
+def _sum_slips(model, batches):
+    "The gradient that is right, and those that the usual mistakes give."
+    def grad(xb, yb, **kwargs):
+        found = torch.autograd.grad(F.cross_entropy(model(xb), yb, **kwargs), list(model.parameters()))
+        return nn.utils.parameters_to_vector(found)
+    n, grads = sum(len(yb) for _, yb in batches), [grad(xb, yb) for xb, yb in batches]
+    sums = sum(grad(xb, yb, reduction='sum') for xb, yb in batches)
+    return sums / n, {
+        'that is the sum of the means: divide, so that all examples together count as one mean': sum(grads),
+        'that is the mean of the means, but the batches have unequal sizes: a small one must count less':
+            sum(grads) / len(grads),
+        'that is the sum over all examples: divide by how many they are': sums,
+        'divide by the number of examples, not of batches': sums / len(batches),
+        'that counts small batches for more: multiply by the size, divide by that of all':
+            sum(g * n / len(yb) for g, (_, yb) in zip(grads, batches)),
+        'that is the gradient of the last batch alone: zero nothing between': grads[-1],
+        'that is the gradient of the first batch alone: go through all of them': grads[0],
+        'the last batch has its part, the others have none: zero nothing between': grads[-1] * len(batches[-1][1]) / n}
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #accumulate-check
 @exercise('accumulate', hints=(
     'Gradients add up by themselves: call backward for each batch, and zero nothing between.',
     'The mean over all is the sum of each batch\'s mean times its share of the examples.',
     'for each batch: (F.cross_entropy(model(xb), yb) * len(yb) / n).backward(), with n examples in all'))
 def _accumulate(fn):
-    model, sizes, seen, calls = nn.Linear(4, 3), random.choice([(5, 2), (7, 3, 1), (2, 9)]), [], []
-    batches, start = [_batch(n) for n in sizes], model.weight.detach().clone()
-    def grad(xb, yb): return torch.autograd.grad(F.cross_entropy(model(xb), yb), model.weight)[0]
-    whole, grads = grad(*(torch.cat(part) for part in zip(*batches))), [grad(xb, yb) for xb, yb in batches]
-    slips = {'that is the sum of the means: divide, so that all examples together count as one mean': sum(grads),
-             'that is the mean of the means, but the batches have unequal sizes: a small one must count less':
-                 sum(grads) / len(grads),
-             'that is the gradient of the last batch alone: zero nothing between': grads[-1]}
-    model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-    model.weight.register_hook(calls.append)
-    fn(model, batches)
-    given = f'batches of {sizes} examples'
-    if not torch.equal(model.weight, start):
-        raise NotYet('the weights have moved: make no step')
-    if model.weight.grad is None:
-        raise NotYet(f'there is no gradient afterwards: is `backward` called, and nothing zeroed at the end?\n{given}')
+    for sizes in ((5, 2), (7, 3, 1), (2, 9), (1, 4, 6, 2), (8,)):
+        model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+        batches, start, seen = [_batch(n) for n in sizes], _weights(model), []
+        whole, slips = _sum_slips(model, batches)
+        model.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(len(inputs[0])))
+        model[0].weight.register_hook(lambda grad, seen=seen: seen.append('backward'))
+        fn(model, batches)
+        given = f'batches of {", ".join(map(str, sizes))} examples'
+        if not torch.equal(_weights(model), start):
+            raise NotYet(f'the weights have moved: make no step\n{given}')
+        if any(p.grad is None for p in model.parameters()):
+            raise NotYet('there is no gradient afterwards: is `backward` called, and nothing zeroed at the end?\n'
+                         + given)
+        _judge_sum(nn.utils.parameters_to_vector(p.grad for p in model.parameters()), whole, slips, given)
+        _one_at_a_time(sizes, seen, given)
+
+def _judge_sum(got, whole, slips, given):
+    "Raise `NotYet` unless this is the gradient of the mean over all."
+    if not got.any():
+        raise NotYet(f'all gradients are 0 afterwards: zero nothing at the end\n{given}')
     for words, value in slips.items():
-        if torch.allclose(model.weight.grad, value, atol=1e-6):
+        if torch.allclose(got, value, atol=1e-6) and not torch.allclose(value, whole, atol=1e-5):
             raise NotYet(f'{words}\n{given}')
-    agree(model.weight.grad, whole, given)
-    _one_at_a_time(sizes, seen, len(calls))
+    agree(got, whole, given, where='the gradients of all parameters, as one long vector')
