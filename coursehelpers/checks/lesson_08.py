@@ -58,7 +58,8 @@ def _moved(got, mine, start, losses, weights, known, given):
                      'are zeroed?')
     def near(a, b): return all(torch.allclose(p, q, atol=1e-6) for p, q in zip(a, b))
     for words, slipped in known.items():
-        if near(mine, slipped) and not near(slipped, weights): raise NotYet(f'{words}\n{given}')
+        if near(mine, slipped) and not near(slipped, weights):
+            raise NotYet(f'{words}\n{given}')
     for i, (loss, weight) in enumerate(zip(losses, weights), 1):
         agree(got[i - 1], loss, given, where=f'the loss of batch {i}: it is the one before its step')
         if i > 1 and torch.allclose(mine[i - 2], weights[i - 2], atol=1e-6):
@@ -159,7 +160,8 @@ def _judge_cycle(got, rates, steps, highest, given):
     def near(a, b): return all(math.isclose(v, w, rel_tol=1e-5, abs_tol=1e-8) for v, w in zip(a, b))
     if not all(isinstance(v, (int, float)) for v in got) or near(got, rates): return
     for words, wrong in known.items():
-        if near(got, wrong): raise NotYet(f'{words}\ninputs: {given}')
+        if near(got, wrong):
+            raise NotYet(f'{words}\ninputs: {given}')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #a0981826
 def _clipped(cls, most, scale, given):
@@ -267,7 +269,10 @@ def _stalled(fn):
     short = [(v, p) for v, p in runs if len(v) <= p]
     for values, patience in short:
         _too_early(fn, values, patience)
-    runs = [(v, p) for v, p in runs if len(v) > p]
+    _judge_runs(fn, [(v, p) for v, p in runs if len(v) > p])
+
+def _judge_runs(fn, runs):
+    "Raise `NotYet` unless `fn` is right for runs that are long enough."
     found = [call(fn, list(values), patience) for values, patience in runs]
     wrong = [i for i, (v, p) in enumerate(runs) if found[i] is None or bool(found[i]) != _true_stalled(v, p)]
     if not wrong: return
@@ -275,7 +280,9 @@ def _stalled(fn):
     given = f'values = {values}, patience = {patience}'
     if got is None: agree(got, True, given)
     for words, slip in _stall_slips.items():
-        if all(bool(g) == slip(v, p) for g, (v, p) in zip(found, runs)): raise NotYet(f'{words}\n{given}')
+        same = [bool(g) == slip(v, p) for g, (v, p) in zip(found, runs)]
+        if all(same):
+            raise NotYet(f'{words}\n{given}')
     raise NotYet(f'got {got}, expected {_true_stalled(values, patience)}: compare the lowest of the last {patience} '
                  f'with the lowest of all before them\n{given}')
 
@@ -562,14 +569,19 @@ def _one_search(fn, rates, losses, best, also=''):
     value = got.item() if hasattr(got, 'item') and getattr(got, 'ndim', 1) == 0 else got
     right = rates[best] / 10
     if isinstance(value, (int, float)) and not math.isclose(value, right, rel_tol=1e-4):
-        beyond = any(math.isclose(value, rate / 10, rel_tol=1e-5) for rate in rates[best + 1:])
-        if best == len(rates) // 10 and beyond:
-            raise NotYet(f'too many are passed over: of {len(rates)} rates only the first {best}\n{given}')
-        for words, wrong in _suggest_slips(rates, losses, best).items():
-            if math.isclose(value, wrong, rel_tol=1e-5): raise NotYet(f'{words}\n{given}')
-        if best == len(rates) - 1:
-            raise NotYet(f'the last place counts too\n{given}')
+        _judge_suggestion(value, rates, losses, best, given)
     agree(got, right, given, atol=0)
+
+def _judge_suggestion(value, rates, losses, best, given):
+    "Raise `NotYet` with the slip that gives this number, if one does."
+    beyond = any(math.isclose(value, rate / 10, rel_tol=1e-5) for rate in rates[best + 1:])
+    if best == len(rates) // 10 and beyond:
+        raise NotYet(f'too many are passed over: of {len(rates)} rates only the first {best}\n{given}')
+    for words, wrong in _suggest_slips(rates, losses, best).items():
+        if math.isclose(value, wrong, rel_tol=1e-5):
+            raise NotYet(f'{words}\n{given}')
+    if best == len(rates) - 1:
+        raise NotYet(f'the last place counts too\n{given}')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #27c924d4
 def _one_at_a_time(sizes, seen, given):
