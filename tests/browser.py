@@ -157,7 +157,15 @@ def cell(page, i):
 def run_cell(page, i, timeout=60):
     "Run the i-th cell as a reader does (click, Shift+Enter), wait until it is done, and give its locator."
     at = cell(page, i)
-    at.locator('.cm-content').click()
+    if at.locator('.jp-Placeholder').count():  # its source is folded: a click would open it
+        page.evaluate("""i => {
+            const {content} = window.jupyterapp.shell.currentWidget
+            content.activeCellIndex = i
+            content.mode = 'command'
+            content.activate()
+        }""", i)
+    else:
+        at.locator('.cm-content').click()
     page.keyboard.press('Shift+Enter')
     done = """i => {
         const m = window.jupyterapp.shell.currentWidget.content.widgets[i].model

@@ -47,7 +47,7 @@ def test_widgets_move_on_the_page(site):
         slider.focus()
         page.keyboard.press('ArrowRight')
         page.wait_for_function('([svg, before]) => svg.innerHTML !== before', arg=[curve.element_handle(), before])
-        assert page.get_by_role('spinbutton').first.input_value() == '1.1'
+        assert page.get_by_role('spinbutton').first.input_value() == '0.1'
 
 
 def test_every_lesson_has_a_page_without_machinery(site):

@@ -157,7 +157,8 @@ def _float_tensor(got, right, given):
 def _explains_all(asked):
     "The words of the slips that give, each time, what was given."
     for words in asked[0][-1]:
-        if all(torch.isclose(known[words], right) for _, right, _, known in asked): continue # as right as can be
+        as_right = all(torch.isclose(known[words], right) for _, right, _, known in asked)
+        if as_right: continue
         try:
             for got, _, given, known in asked:
                 agree(got, known[words], given, dtype=False)
