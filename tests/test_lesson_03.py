@@ -69,6 +69,7 @@ def put(page, i, text):
                   [i, text])
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group('browser')
 def test_the_clean_notebook_is_worked_through_in_a_browser(tmp_path):
     """Every exercise: untouched says not attempted, a wrong answer not yet, the solution correct;
