@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from .base.files import shipped
-from .base.kept import keep, not_kept
+from .base.kept import keep_or_say
 from .settings import device as found_device
 from .settings import profile, settings
 
@@ -152,17 +152,9 @@ def compare(name:str) -> RecordComparison: # the name given to `record`
     "Your latest `record(name)` of this session beside the course's stored one."
     mine, course = _session.get(name), stored().get(name)
     if mine and course:
-        _keep(mine)
+        keep_or_say(settings().run.progress, 'numbers', name, lambda old: dict(said=mine.number()))
         return RecordComparison(mine, course)
     print(f'Nothing to compare: first run the cell above that calls record({name!r}, ...), under that name.')
-
-def _keep(mine):
-    "Keep a number of the learner's own, for `progress`."
-    path = settings().run.progress
-    try:
-        keep(path, 'numbers', mine.name, lambda old: dict(said=mine.number()))
-    except Exception as e: # whatever is wrong with the file, the comparison stands
-        print(not_kept(path, 'written', e))
 
 # %% ../nbs/tools/results.ipynb #standard-error
 def standard_error(error:float, # part that is wrong, 0 to 1

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DIRECTIVES', 'PROMPTS', 'AuthoringError', 'parse_cell', 'code_cells', 'make_stub', 'make_gap', 'asked_of',
-           'lines_to_write', 'records_in', 'problems', 'course_problems', 'kept_blocks', 'with_check', 'clean_nb',
-           'fold_answers', 'solve']
+           'lines_to_write', 'records_in', 'problems', 'course_problems', 'kept_blocks', 'clean_nb', 'fold_answers',
+           'solve']
 
 # %% ../../nbs/tools/author/variants.ipynb #a8575b15
 import ast
@@ -14,6 +14,7 @@ import re
 
 from .launch import FOLDED, fold_metadata, with_head
 from ..base.names import did_you_mean
+from ..exercises import with_check
 
 # %% ../../nbs/tools/author/variants.ipynb #d0c6c7e5
 class AuthoringError(ValueError):
@@ -35,13 +36,26 @@ def code_cells(nb:dict) -> list:
     return [(c, *parse_cell(c)) for c in nb['cells'] if c['cell_type'] == 'code']
 
 # %% ../../nbs/tools/author/variants.ipynb #0d4d3469
+def _first_line(definition):
+    "The number of its first line, that of its first decorator where it has one."
+    return min(node.lineno for node in (definition, *definition.decorator_list))
+
 def _stub_of(lines, method):
     "The lines of a method reduced to decorators, signature, docstring and `...`."
-    start = min(node.lineno for node in (method, *method.decorator_list)) - 1
+    start = _first_line(method) - 1
     first, row = method.body[0], method.body[0].lineno - 1
     kept = [*lines[start:row], lines[row][:first.col_offset].rstrip()]
     if ast.get_docstring(method): kept = lines[start:first.end_lineno]
     return [*filter(None, kept), ' ' * (method.col_offset + 4) + '...']
+
+def _stub_lines(definition, lines):
+    "A function or a class reduced to what the learner starts from."
+    if isinstance(definition, ast.FunctionDef): return _stub_of(lines, definition)
+    has_docstring, start = ast.get_docstring(definition), _first_line(definition) - 1
+    kept = lines[start:definition.body[0].end_lineno if has_docstring else definition.lineno]
+    for method in definition.body:
+        if isinstance(method, ast.FunctionDef): kept += ['', *_stub_of(lines, method)]
+    return kept
 
 # %% ../../nbs/tools/author/variants.ipynb #977935cb
 def _answer(source, name):
@@ -64,12 +78,7 @@ def make_stub(source:str, # the code of an exercise cell, without directives
               name:str) -> str: # the exercise
     "The cell a learner starts from: imports, decorators, signatures with their comments, docstrings and `...`."
     answer, lines = _answer(source, name), source.split('\n')
-    kept = lines[:answer.body[0].end_lineno]
-    if isinstance(answer, ast.FunctionDef): return '\n'.join([*kept, '    ...'])
-    for method in answer.body:
-        if isinstance(method, ast.FunctionDef):
-            kept += ['', *_stub_of(lines, method)]
-    return '\n'.join(kept)
+    return '\n'.join([*lines[:_first_line(answer) - 1], *_stub_lines(answer, lines)])
 
 # %% ../../nbs/tools/author/variants.ipynb #gap-make
 def _targets(statement):
@@ -85,16 +94,6 @@ def _gaps(statement, lines, wanted):
         return _stub_lines(statement, lines) if statement.name in wanted else []
     comment = lines[statement.end_lineno - 1].encode()[statement.end_col_offset:].decode().rstrip() # columns are bytes
     return [f'{name} = ...{comment}' for name in _targets(statement) if name in wanted]
-
-def _stub_lines(definition, lines):
-    "A function or a class reduced to what the learner starts from."
-    if isinstance(definition, ast.FunctionDef): return _stub_of(lines, definition)
-    start = min(node.lineno for node in (definition, *definition.decorator_list)) - 1
-    first = definition.body[0]
-    kept = lines[start:first.end_lineno] if ast.get_docstring(definition) else lines[start:definition.lineno]
-    for method in definition.body:
-        if isinstance(method, ast.FunctionDef): kept += ['', *_stub_of(lines, method)]
-    return kept
 
 def make_gap(source:str, # the code of a cell, without directives
              names:str='') -> str: # the names that are asked for; '': all that the cell defines or sets
@@ -204,15 +203,14 @@ def _clean_code(cell, directives, source):
     if 'hide' in directives or not source: return []
     id, record, gap = cell['id'], directives.get('record'), asked_of(directives, source)
     folded = fold_metadata(cell) if gap is None else {}
-    if gap is not None: source = with_check(gap, directives)
+    if gap is not None: source = _checked(gap, directives)
     if 'gpu' in directives: source = f'#|gpu\n{source}'
     return [_code(id, source, folded), *([_code(f'{id}-compare', f"compare('{record}')")] if record else [])]
 
-def with_check(source:str, # the code of a cell
-               directives:dict) -> str: # of that cell
-    "The code, with its check at the end where it is an exercise."
+def _checked(source, directives):
+    "The code of a cell, with its check at the end where it is an exercise."
     name = directives.get('exercise')
-    return f'{source}\n\ncheck({name}) # stuck? hint({name})' if name else source
+    return with_check(source, name) if name else source
 
 # %% ../../nbs/tools/author/variants.ipynb #0e06a8fc
 def _clean_cells(cell):
@@ -253,6 +251,6 @@ def fold_answers(full:dict) -> dict: # a full notebook
 def solve(clean:dict, # a clean notebook
           full:dict) -> dict: # its full twin
     "The clean notebook with the full one's answers in place of its stubs; a new dict."
-    answers = {c['id']: with_check(source, directives) for c, directives, source in code_cells(full)
+    answers = {c['id']: _checked(source, directives) for c, directives, source in code_cells(full)
                if {'exercise', 'gap'} & set(directives)}
     return dict(clean, cells=[dict(c, source=answers.get(c['id'], c['source'])) for c in clean['cells']])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STATES', 'LONGEST', 'Outcome', 'NotYet', 'CheckFault', 'is_stub', 'shorten', 'describe', 'wrong_if', 'agree', 'call',
-           'agree_on', 'slips', 'codes', 'borrowed', 'judge']
+           'agree_on', 'slips', 'slip_in_all', 'codes', 'borrowed', 'judge']
 
 # %% ../../nbs/tools/checks/judging.ipynb #86252ad7
 import contextlib
@@ -17,6 +17,7 @@ import io
 import itertools
 import linecache
 import math
+import operator
 import random
 import signal
 import sys
@@ -345,6 +346,14 @@ def slips(got, # what the learner's function returned
     for words, wrong in known.items():
         by_chance = right is not None and _same(right, wrong, **near)
         if _same(got, wrong, **near) and not by_chance: raise _not_yet(words, given)
+
+def slip_in_all(found:list, # what the learner's function returned, once for each draw
+                slips_of:list, # {words: what that slip gives} of each draw, all with the same words
+                same=operator.eq) -> str|None: # takes what was returned, and what a slip gives
+    "The words of the first slip that gave every answer; None if none did. One draw may look like a slip by chance."
+    for words in slips_of[0]:
+        if all(same(got, slips[words]) for got, slips in zip(found, slips_of)):
+            return words
 
 # %% ../../nbs/tools/checks/judging.ipynb #d107af3e
 def _watch(fn):

@@ -19,6 +19,14 @@ def _numbers(n):
     values.insert(random.randrange(n), round(middle + random.uniform(70, 90), 2))
     return values
 
+def _beside(fn, sizes, oracle, known):
+    "Judge `fn` on lists of these sizes; `known` gives what slips give for a list."
+    for n in sizes:
+        values = _numbers(n)
+        got, given, right = call(fn, list(values)), f'values = {values}', oracle(values)
+        slips(got, known(values), given, right)
+        agree(got, right, given)
+
 def _not_the_mean(values):
     "{words: number} of what is given in place of the mean."
     n, total = len(values), sum(values)
@@ -57,11 +65,7 @@ def _of_nothing(fn):
     '`sum(values)` and `len(values)` are all you need.',
     'return sum(values) / len(values), after a line that raises ValueError for an empty list.'))
 def _average(fn):
-    for n in (4, 2, 5, 8, 1):
-        values = _numbers(n)
-        got, given, right = call(fn, list(values)), f'values = {values}', statistics.fmean(values)
-        slips(got, _not_the_mean(values), given, right)
-        agree(got, right, given)
+    _beside(fn, (4, 2, 5, 8, 1), statistics.fmean, _not_the_mean)
     _of_nothing(fn)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #1637a7b5
@@ -96,11 +100,7 @@ def _not_the_spread(values):
     'Divide by `len(values) - 1`.',
     'math.sqrt(sum((v - mean)**2 for v in values) / (len(values) - 1))'))
 def _spread(fn):
-    for n in (4, 2, 3, 6, 9):
-        values = _numbers(n)
-        got, given, right = call(fn, list(values)), f'values = {values}', statistics.stdev(values)
-        slips(got, _not_the_spread(values), given, right)
-        agree(got, right, given)
+    _beside(fn, (4, 2, 3, 6, 9), statistics.stdev, _not_the_spread)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #2731d372
 def _shifted(n, middle, side, times):

@@ -12,7 +12,7 @@ import random
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, describe, exercise, slips, wrong_if
+from ..exercises import NotYet, agree, call, describe, exercise, slip_in_all, slips, wrong_if
 from ..images.digits import digits
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #c2f2940b
@@ -95,11 +95,10 @@ def _predict_label(fn):
 
 def _names_right(asked, names):
     "`NotYet` unless each is the name with the highest score. A slip is one that explains all the names."
-    slipped = [_not_the_name(scores, vocab, best) for scores, vocab, best, _ in asked]
+    slip = slip_in_all(names, [_not_the_name(scores, vocab, best) for scores, vocab, best, _ in asked])
     for name, (_, vocab, best, given) in zip(names, asked):
         if name == vocab[best]: continue
-        for words in slipped[0]:
-            wrong_if(names == [known[words] for known in slipped], words, given)
+        wrong_if(slip, slip, given)
         agree(name, vocab[best], given, where='the name')
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #ebbc0846

@@ -8,7 +8,7 @@ __all__ = ['Guess', 'guess', 'outcome']
 # %% ../../nbs/tools/widgets/guess.ipynb #guess-imports
 import ipywidgets
 
-from ..base.kept import keep, not_kept, read_kept
+from ..base.kept import keep_or_say, not_kept, read_kept
 from ..settings import settings
 
 # %% ../../nbs/tools/widgets/guess.ipynb #guess-class
@@ -22,13 +22,13 @@ class Guess(ipywidgets.Text):
         self.observe(self._keep, 'value')
 
     def _keep(self, change):
-        _change(self._name, lambda old: old | dict(said=change.new))
+        keep_or_say(settings().run.progress, 'guesses', self._name, lambda old: old | dict(said=change.new))
 
     def _repr_mimebundle_(self, **kwargs):
         still = {'text/plain': 'Your guess?', 'text/html': '<em>Your guess? Run this cell, and type it.</em>'}
         bundle = super()._repr_mimebundle_(**kwargs)
-        data, *meta = bundle if isinstance(bundle, tuple) else [bundle]
-        return ({**data, **still}, *meta) if meta else {**data, **still}
+        data, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, **still}, meta
 
 def _kept(name):
     "The entry of a guess; {} if there is none."
@@ -38,14 +38,6 @@ def _kept(name):
     except (OSError, ValueError) as e:
         print(not_kept(path, 'read', e))
         return {}
-
-def _change(name, change):
-    "Change the entry of a guess, or say why not."
-    path = settings().run.progress
-    try:
-        keep(path, 'guesses', name, change)
-    except Exception as e: # whatever is wrong with the file, the lesson goes on
-        print(not_kept(path, 'written', e))
 
 # %% ../../nbs/tools/widgets/guess.ipynb #guess-ask
 def guess(name:str) -> Guess: # unique in the course: 'breeds named'
@@ -60,5 +52,5 @@ def outcome(name:str, # of the guess
     came = f'{value:.3g}' if isinstance(value, float) else str(value)
     said = _kept(name).get('said', '').strip()
     if not said: return
-    _change(name, lambda old: old | dict(came=f'{came} {unit}'.strip()))
+    keep_or_say(settings().run.progress, 'guesses', name, lambda old: old | dict(came=f'{came} {unit}'.strip()))
     print(f'You guessed: {said}. It is: {came} {unit}'.rstrip())
