@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.long # each test starts one process, then several; lesson 08 starts two in the short tier
+
 JOB = '''
 """job.py KIND RESULT [CHECKPOINT]: a learner's script, on one process or on many."""
 import gc, json, sys
@@ -68,22 +70,8 @@ def run(folder, processes, *args):
     "(what the job found, what it printed) on so many processes."
     (folder / 'job.py').write_text(JOB)
     env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    how = (
-        [
-            '-m',
-            'torch.distributed.run',
-            '--nproc_per_node',
-            str(processes),
-            '--master_port',
-            '0',
-            '--rdzv_backend',
-            'c10d',
-            '--rdzv_endpoint',
-            'localhost:0',
-        ]
-        if processes > 1
-        else []
-    )
+    launcher = '-m torch.distributed.run --master_port 0 --rdzv_backend c10d --rdzv_endpoint localhost:0'.split()
+    how = [*launcher, '--nproc_per_node', str(processes)] if processes > 1 else []
     out = folder / f'{processes}{args[0]}.json'
     done = subprocess.run(
         [sys.executable, *how, str(folder / 'job.py'), args[0], str(out), *args[1:]],
@@ -101,10 +89,7 @@ def close(a, b, within=1e-5):
     return all(abs(v - w) < within for r, s in zip(a, b, strict=True) for v, w in zip(r, s, strict=True))
 
 
-LONG = pytest.mark.long  # each case starts one process, then several
-
-
-@pytest.mark.parametrize('kind', ['ours', pytest.param('accumulate', marks=LONG)])
+@pytest.mark.parametrize('kind', ['ours', 'accumulate'])
 def test_two_processes_are_one(tmp_path, kind):
     one, two = (run(tmp_path, n, kind) for n in (1, 2))
     assert one[0]['world'] == 1 and two[0]['world'] == 2
@@ -115,7 +100,6 @@ def test_two_processes_are_one(tmp_path, kind):
     assert [r.split()[0] for r in two[1].split('\n') if r.strip()] == ['epoch', '0', '1', '2'], 'one table, not two'
 
 
-@LONG
 def test_two_processes_resume(tmp_path):
     whole, _ = run(tmp_path, 2, 'ours')
     assert run(tmp_path, 2, 'stop', 'run.safetensors')[0] is None
@@ -123,13 +107,11 @@ def test_two_processes_resume(tmp_path):
     assert again == whole and said.count('goes on in epoch 1, batch 2') == 1
 
 
-@LONG
 def test_more_processes_than_rows_in_the_last_batch(tmp_path):
     one, three = (run(tmp_path, n, 'ours') for n in (1, 3))
     assert three[0]['world'] == 3 and close(one[0]['rows'], three[0]['rows']) and one[0]['y'] == three[0]['y']
 
 
-@LONG
 def test_two_processes_search_as_one(tmp_path):
     """The same rate, the same end of the search, the same weights; a loss that is no number in one ends it in both;
     and of the wrappers that share the gradients none piles up."""

@@ -48,9 +48,16 @@ def own_file(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def toys():
+def sixty():
     "Sixty small pictures of five labels."
     return photo_digits(60, 32, labels=range(5, 10), valid=.5)
+
+
+@pytest.fixture
+def toys(sixty, monkeypatch):
+    "The sixty, and a weight decay that need not be chosen: its choice takes longest, and is tested elsewhere."
+    monkeypatch.setattr(zoo, 'choose_decay', lambda *args: (1e-3, 0.))
+    return sixty
 
 
 @pytest.fixture
