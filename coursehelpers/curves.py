@@ -67,7 +67,7 @@ def noisy(f, # the curve behind the points, a function of a tensor
 # %% ../nbs/full/03_quadratic.ipynb #8e5b9e82
 def mse(preds, # a tensor of any shape
         y): # what should come out, of the same shape
-    "Mean squared error: the mean of (preds - y)**2, as one number."
+    "Mean squared error: how far `preds` is from `y` at each place, squared; the mean of these."
     return ((preds - y)**2).mean()
 
 # %% ../nbs/full/03_quadratic.ipynb #a5825860
