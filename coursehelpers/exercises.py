@@ -13,6 +13,7 @@ import itertools
 import json
 import linecache
 import os
+import re
 from dataclasses import dataclass, field
 from types import FunctionType
 
@@ -80,12 +81,15 @@ def _find(fn):
 def check(fn, # your function or class
           name=None) -> Outcome: # the exercise it answers, if its own name differs
     """Compare `fn` with the real thing on fresh random inputs, and keep the outcome in your progress.
-    A name in place of the function is a `TypeError`."""
+    A name, or what the function gives back, in place of the function is a `TypeError`."""
     if isinstance(fn, str):
         raise TypeError(f'check takes the function itself, without quotes: check({fn})')
+    if not callable(fn):
+        raise TypeError(f'check takes the function itself, as in check(mse), not a value: this is {describe(fn)}')
     ex = _find(name or fn)
     if isinstance(fn, Unwritten): return Outcome(ex.name, 'not attempted', repr(fn))
-    if whose := borrowed(fn, ex.name): return Outcome(ex.name, 'not yet', whose)
+    if why := _no_answer(fn, ex.name) or borrowed(fn, ex.name):
+        return Outcome(ex.name, 'not yet', why)
     outcome, printed = judge(fn, ex.name, ex.checker, int.from_bytes(os.urandom(4), 'little'))
     if printed: print(shorten(printed, 300))
     if outcome.status == 'correct': _put_beside(outcome, fn)
@@ -94,6 +98,15 @@ def check(fn, # your function or class
     else:
         _remember(outcome)
     return outcome
+
+def _no_answer(fn, name):
+    "A sentence if there is nothing in `fn` to judge, or a class where a function is asked; '' for all else."
+    if not codes(fn) and not isinstance(fn, type):
+        return f'{describe(fn)} is not written in Python. Write a function of your own in the cell, and check that.'
+    stub = exercises().get(name, {}).get('stub', '')
+    asked = 'class' if re.search(rf'^class {name}\b', stub, re.MULTILINE) else 'function'
+    given = 'class' if isinstance(fn, type) else 'function'
+    return f'that is a {given}, and a {asked} is asked.' if stub and given != asked else ''
 
 def _cell(fn):
     "The text of the cell or file in which a function or a class was written; '' if that is not known."
@@ -164,6 +177,7 @@ def progress() -> ExerciseProgress:
     try:
         kept = read_kept(settings().run.progress)
         for name, e in kept.get('exercises', {}).items():
+            e = e if isinstance(e, dict) else {} # of another version
             status = e.get('status') if e.get('status') in STATES else 'not attempted'
             rows[name] = (lessons.get(name, ''), name, status, e.get('attempts', 0))
     except Exception as e:

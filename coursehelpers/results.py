@@ -98,7 +98,10 @@ def record(name:str, # the same in the full and the clean notebook, unique in th
            lower_is_better:bool=True, # True for errors and seconds, False for accuracy
            data:str='') -> Record: # the data set's name
     "Keep a measured number. Let it be the last line of its cell, to be shown. No number is a `ValueError`."
-    values = [float(v) for v in values]
+    try:
+        values = [float(v) for v in values]
+    except (TypeError, ValueError): # one number, None, words
+        raise ValueError(f'record({name!r}): values is {values}. Give a list of numbers, one per seed.') from None
     if not values or not all(map(math.isfinite, values)):
         raise ValueError(f'record({name!r}): values is {values}. Give one number per seed; a run that failed has none.')
     seconds = None if seconds is None else float(seconds)
