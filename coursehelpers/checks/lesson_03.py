@@ -166,7 +166,7 @@ def _slope(fn):
             wrong_if(_close(near, wrong) and not _close(wrong, right), words, given)
         rounded = near != right and near == round(near, 3) and abs(near - right) < 1
         wrong_if(rounded, 'it is rounded: leave the slope as it comes', given)
-        wrong_if(not _close(near, right) and math.isclose(near, right, rel_tol=1e-2),
+        wrong_if(not math.isclose(near, right, rel_tol=1e-6) and math.isclose(near, right, rel_tol=1e-2),
                  'that is nearly the slope. Of two numbers so close, few digits are left when you subtract them: '
                  'compute with plain numbers (Python: 16 digits; float32: 7)', given)
         agree(got, right, given, rtol=1e-6)
@@ -433,7 +433,7 @@ def _sum_slips(params, bias, x):
         f'the bias counts {len(w)} times: add it once, after the sum': total + bias * len(w),
         'that is the mean over the corners: add them up': bias + bends.mean(1),
         'only the last corner counts: add up all rows of params': bias + bends[:, -1],
-        'the first corner is missing: rows are counted from 0': bias + bends[:, 1:].sum(1),
+        'the first corner is missing: rows are counted from 0': bias + bends[:, 1:].sum(1) if len(w) > 1 else w,
         'that is the highest bend: add them all up': bias + bends.max(1).values,
         'the bends are multiplied: add them up': bias + bends.prod(1),
         'only the first corner counts: add up all rows of params': bias + bends[:, 0],
