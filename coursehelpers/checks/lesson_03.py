@@ -153,7 +153,7 @@ def _other_places(f, x, h):
                  'return (f(x + step) - f(x - step)) / (2*step)'))
 def _slope(fn):
     for sign, step in ((1, 0.3), (-1, 0.4), (1, 1e-3), (-1, random.uniform(0.2, 0.5))):
-        a, b, c, x = (random.uniform(0.5, 3) for _ in range(4))
+        a, b, c, x = (random.uniform(1.1, 3) for _ in range(4))
         f = partial(_cubic, sign*a, sign*b, sign*c)
         right = (f(x + step) - f(x - step)) / (2*step)
         given = f'f(v) = {sign*a:.2f} v³ {sign*b:+.2f} v² {sign*c:+.2f} v {sign*2:+}, x = {x:.3f}, step = {step:.4g}'
