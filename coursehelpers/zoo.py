@@ -51,7 +51,7 @@ def throughput(seconds, # a list: how long each batch took
                warm_up=2): # how many of the first ones do not count
     """Pictures a second: the size of a batch divided by the median of the seconds,
     the first `warm_up` batches left out. A float.
-    Where nothing is left after the warm-up, raise a ValueError."""
+    Where nothing is left after the warm-up, raise a ValueError of your own."""
     counted = seconds[warm_up:]
     if not counted:
         raise ValueError(f'{len(seconds)} batches and a warm-up of {warm_up}: '

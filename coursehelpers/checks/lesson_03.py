@@ -13,6 +13,7 @@ from functools import partial
 import torch
 
 from ..curves import mse, sum_of_relus
+from .judging import describe
 from ..exercises import agree, call, exercise, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #paths-back
@@ -22,20 +23,21 @@ _CUT = ('`.item()`, `.tolist()`, `float()`, `.detach()`, `torch.tensor()` and `t
 def _leads_back(fn, oracle, **inputs):
     "Raise `NotYet` unless `backward` brings the gradients to these tensors that it brings through `oracle`."
     mine, real = ([t.clone().requires_grad_() for t in inputs.values()] for _ in range(2))
-    got = fn(*mine)
+    numpy = 'NumPy keeps no gradient: stay with the methods of tensors'
+    got = _explained(fn, {'numpy()': numpy}, *mine)
     wrong_if(not got.requires_grad, f'the number is right, but no gradient gets back from it to the inputs: {_CUT}', '')
     got.sum().backward()
     oracle(*real).sum().backward()
     for name, a, b in zip(inputs, mine, real):
-        lost = a.grad is None or ((a.grad == 0) & (b.grad.abs() > 1e-6)).any()
-        wrong_if(lost, f'the number is right, but no gradient gets back to {name}, or only to a part of it: {_CUT}', '')
-        agree(a.grad, b.grad, where=f'the gradient that backward brings to {name}')
+        back = a.grad is not None and torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+        words = f'the number is right, but the gradient does not get back to {name}, or only in part: {_CUT}'
+        wrong_if(not back, words, '')
 
 def _explained(fn, causes, *args):
     "What `fn` gives; an error whose message has one of these words gets its cause in front."
     try:
         return fn(*args)
-    except (RuntimeError, TypeError) as e:
+    except (RuntimeError, TypeError, ValueError) as e:
         for words, cause in causes.items():
             wrong_if(words in str(e), cause, f'Python says: {type(e).__name__}: {e}')
         raise
@@ -45,7 +47,18 @@ def _mse_slips(preds, y):
     "What the usual mistakes give."
     diff = preds - y
     n, squares = diff.numel(), diff**2
+    first, last = squares.reshape(-1)[[0, -1]]
     return {
+        'a loss is never below 0: the sign is turned': -squares.mean(),
+        'that is the cube: the square is `**2`': (diff**3).mean(),
+        'that is the square in the middle: take the mean of all': squares.median(),
+        'that is the largest square alone: take the mean of all': squares.max(),
+        'you divide by y: leave the differences in the units of y': ((diff / y)**2).mean(),
+        'only where preds lies above y does it count: square the difference as it is': (diff.clamp(min=0)**2).mean(),
+        'only where preds lies below y does it count: square the difference as it is': (diff.clamp(max=0)**2).mean(),
+        'only the first square counts: does `return` stand inside the loop?': first / n,
+        'only the first square counts: take the mean of all': first,
+        'only the last square counts: add to the sum, `+=`, and do not begin it again': last / n,
         'that is the mean of the distances: square them first': diff.abs().mean(),
         f'that is the sum over {n} points: take the mean, or more points look like more error': squares.sum(),
         'that is the root of the mean squared error: leave the root away': squares.mean().sqrt(),
@@ -71,14 +84,22 @@ def _mse_slips(preds, y):
                  '`(preds - y)` is a tensor: it can be squared with `**2`, and has a `.mean()`.',
                  'return ((preds - y)**2).mean()'))
 def _mse(fn):
-    for shape in ((30,), (6, 4), (5,), (1,)):
-        preds, y = torch.randn(shape) * 3 + 1, torch.randn(shape) + 3
+    for shape, far in (((30,), 3), ((6, 4), 3), ((5,), 3), ((7,), 500), ((1,), 3)):
+        preds, y = torch.randn(shape) * far + 1, torch.randn(shape) + 3
         given, right = f'two tensors of shape {shape}', mse(preds, y)
         got = _explained(partial(call, fn), {'xor': '`^` is no power in Python: the square is `**2`'}, preds, y)
         slips(got, _mse_slips(preds, y), given, right)
         _is_one_tensor(got, given)
+        _is_a_mean(got, right * preds.numel(), preds.numel(), given)
         agree(got, right, given, dtype=False)
     _leads_back(fn, mse, preds=torch.randn(8), y=torch.randn(8))
+
+def _is_a_mean(got, total, n, given):
+    "Raise `NotYet` if the sum is divided by another whole number than n."
+    if got is None or not got: return
+    by = (total / got).item()
+    whole = 1 < round(by) < 1000 and round(by) != n and math.isclose(by, round(by), rel_tol=1e-5)
+    wrong_if(whole, f'you divide by {round(by)}. A mean divides by how many there are, here {n}', given)
 
 def _is_one_tensor(got, given):
     "Raise `NotYet` for what is no tensor with one number, but for None."
@@ -99,6 +120,12 @@ def _nudges(f, x, h):
         'you divide by 2 and then multiply by step: put the distance in brackets, / (2*step)': change / 2*h,
         'you multiply by the distance: divide by it': change * 2*h,
         'you divide by 2, and not yet by step: the distance is 2*step': change / 2,
+        'half the slope: the two points are 2*step apart, not 4*step': change / (4*h),
+        'you divide by x: divide by the distance of the two points, 2*step': change / x,
+        'x + step and x - step are 2*step apart. Their sum is 2*x': change / (2*x),
+        'one of your two slopes is turned: the one on the left is (f(x) - f(x - step)) / step':
+            (high - 2*mid + low) / (2*h),
+        'you divide by a step of your own: use the `step` that is given': change / 2e-3,
         'you divide by step**2. The distance is 2*step': change / h**2,
         'you add the two values of f: it is the difference that counts': (high + low) / (2*h),
         'only f(x - step) is divided: put brackets around the difference': high - low / (2*h),
@@ -113,6 +140,8 @@ def _other_places(f, x, h):
     return {
         'you nudge by half a step each way: nudge by `step`': (f(x + h/2) - f(x - h/2)) / h,
         'you nudge by two steps each way: nudge by `step`': (f(x + 2*h) - f(x - 2*h)) / (4*h),
+        'you nudge by two steps each way, but divide by the distance of one': (f(x + 2*h) - f(x - 2*h)) / (2*h),
+        'x is cut to a whole number: leave `int` away': (f(int(x) + h) - f(int(x) - h)) / (2*h),
         'you nudge from x to x + 2*step. x should lie in the middle': (f(x + 2*h) - f(x)) / (2*h),
         'you nudge by a share of x. Add and subtract `step`': (f(x*(1 + h)) - f(x*(1 - h))) / (2*h*x),
         'you nudge by a step of your own: use the `step` that is given': (f(x + 1e-4) - f(x - 1e-4)) / 2e-4}
@@ -124,16 +153,22 @@ def _other_places(f, x, h):
                  'return (f(x + step) - f(x - step)) / (2*step)'))
 def _slope(fn):
     for sign, step in ((1, 0.3), (-1, 0.4), (1, 1e-3), (-1, random.uniform(0.2, 0.5))):
-        a, b, c, x = (random.uniform(0.5, 3) for _ in range(4))
+        a, b, c, x = (random.uniform(1.1, 3) for _ in range(4))
         f = partial(_cubic, sign*a, sign*b, sign*c)
         right = (f(x + step) - f(x - step)) / (2*step)
         given = f'f(v) = {sign*a:.2f} v³ {sign*b:+.2f} v² {sign*c:+.2f} v {sign*2:+}, x = {x:.3f}, step = {step:.4g}'
-        got = call(fn, f, x, step)
+        takes = {'positional argument': 'slope takes three things: f, x and step'}
+        got = _explained(partial(call, fn), takes, f, x, step)
         near = _plain_number(got)
+        wrong_if(got is not None and math.isnan(near), f'one number is asked: the slope; got {describe(got)}', given)
         wrong_if(_close(near, -right) and sign < 0, 'a slope downhill is negative: leave `abs` away', given)
         for words, wrong in _nudges(f, x, step).items():
             wrong_if(_close(near, wrong) and not _close(wrong, right), words, given)
-        wrong_if(near != right and near == round(near, 3), 'it is rounded: leave the slope as it comes', given)
+        rounded = near != right and near == round(near, 3) and abs(near - right) < 1
+        wrong_if(rounded, 'it is rounded: leave the slope as it comes', given)
+        wrong_if(not math.isclose(near, right, rel_tol=1e-6) and math.isclose(near, right, rel_tol=1e-2),
+                 'that is nearly the slope. Of two numbers so close, few digits are left when you subtract them: '
+                 'compute with plain numbers (Python: 16 digits; float32: 7)', given)
         agree(got, right, given, rtol=1e-6)
 
 def _cubic(a, b, c, x):
@@ -183,10 +218,10 @@ _DESCEND = {
                  'After the step, set `p.grad = None` for each p in params.',
                  'with torch.no_grad(): for p in params: p -= lr * p.grad; p.grad = None'))
 def _descend(fn):
-    for steps in (1, random.randint(5, 9)):
-        lr, (loss_of, start) = random.uniform(0.05, 0.2), _bowl()
+    for steps, low, high in ((1, .05, .2), (random.randint(5, 9), .05, .2), (6, 1.5, 2)): # the last one explodes
+        lr, (loss_of, start) = random.uniform(low, high), _bowl()
         params = [p.clone() for p in start]
-        got = _explained(fn, _DESCEND, loss_of, params, lr, steps)
+        got = _explained(fn, _DESCEND, loss_of, [*params], lr, steps) # a list of its own: the tensors must change
         end, (losses, low) = [p.detach() for p in params], _path(loss_of, start, lr, steps)
         given = f'{steps} steps at lr {lr:.3f}; params: 3 tensors with 3, 1 and 2 numbers'
         wrong_if(isinstance(got, list) and not got, f'it makes 0 steps where {steps} are asked', given)
@@ -202,7 +237,7 @@ def _not_moved(end, start, given):
     "Raise `NotYet` if a tensor stays where it was."
     still = [i for i, (p, q) in enumerate(zip(end, start)) if torch.equal(p, q)]
     in_place = 'They must be changed in place: `p -= ...`, not `p = p - ...`'
-    wrong_if(len(still) == 3, f'params did not move. {in_place}', given)
+    wrong_if(len(still) == 3, f'the tensors in params did not move. {in_place}', given)
     wrong_if(still, f'params[{(still or [0])[0]}] did not move: step each of the tensors in params', given)
 
 def _one_step(end, low, loss_of, start, lr, steps, given):
@@ -232,6 +267,8 @@ def _many_steps(end, low, loss_of, start, lr, steps, given):
         'lr is divided by steps: each step is lr * gradient': dict(lr=lr/steps)}
     for words, slip in known.items():
         wrong_if(_alike(end, _path(loss_of, start, **dict(lr=lr, steps=steps) | slip)[1]), words, given)
+    wrong_if(not _alike(end, low), 'the first step is right, a later one is not: is something left over from '
+                                   'the step before, or does lr change?', given)
 
 def _other_count(end, loss_of, start, lr, steps, given):
     "Raise `NotYet` for a path that is right, but longer or shorter."
@@ -242,7 +279,7 @@ def _other_count(end, loss_of, start, lr, steps, given):
 # %% ../../nbs/tools/checks/lesson_03.ipynb #descend-losses
 def _noted(got, losses, steps, after, given):
     "Raise `NotYet` if what is given back is no list of the losses before the steps."
-    if got is None: return
+    if got is None: agree(got, losses, given)
     wrong_if(torch.is_tensor(got) or hasattr(got, 'dtype'), 'a list of floats is asked, not a tensor', given)
     several = isinstance(got, (list, tuple))
     wrong_if(not several, 'that is a single thing: a list with the loss of each step is asked', given)
@@ -316,6 +353,12 @@ def _grid_slips(values, tried, best, floor, found):
     return {words: wrong for words, wrong in known.items() if wrong not in (None, (floor, best))}
 
 # %% ../../nbs/tools/checks/lesson_03.ipynb #e227a92e
+_BENT = {
+    'too many values to unpack': 'params has a row (w, corner) for each corner, and there may be any number of '
+                                 'rows: `for w, corner in params` goes through them, `params[:, 0]` is all the w',
+    "doesn't match the broadcast shape": '`+=` changes a tensor in place, and bias is a single number: '
+                                         'make a new value, `total = total + ...`'}
+
 @exercise('sum_of_relus',
           hints=('One row gives one bent line: w * relu(x - corner). Then add them up.',
                  '`x[:, None] - corner` has shape (n, k). What does `@ w` do with it?',
@@ -323,10 +366,12 @@ def _grid_slips(values, tried, best, floor, found):
 def _sum_of_relus(fn):
     sizes = 'x has n numbers and there are k corners: `x[:, None]` makes a column, so that each meets each'
     causes = dict.fromkeys(('must match', 'inconsistent tensor size', 'size mismatch', 'cannot be multiplied'), sizes)
-    for k, n, sign in ((2, 7, 1), (3, 8, -1), (1, 6, 1), (5, 5, -1)):
-        params, bias, x = torch.randn(k, 2), sign * (torch.rand(()) + 3), torch.linspace(-4, 4, n)
+    causes |= _BENT
+    for k, n, sign, reach in ((3, 8, 1, 4), (2, 7, -1, 4), (1, 6, 1, 15), (5, 5, -1, 4)):
+        params, bias, x = torch.randn(k, 2), sign * (torch.rand(()) + 3), torch.linspace(-reach, reach, n)
         params[:, 0] += params[:, 0].sign() / 2 # no corner is almost straight
-        params[-1, 0], params[0, 0] = params[-1, 0].abs(), -params[0, 0].abs() # up and down
+        if k > 2: params[1] = torch.tensor([1., -3])
+        params[-1], params[0, 0] = params[-1].abs(), -params[0, 0].abs() # first down, at last up
         given = f'params of shape ({k}, 2), bias {bias:.2f}, {n} values of x'
         got, right = _explained(partial(call, fn), causes, params, bias, x), sum_of_relus(params, bias, x)
         slips(got, _bend_slips(params, bias, x) | _sum_slips(params, bias, x), given, right)
@@ -357,7 +402,7 @@ def _bend_slips(params, bias, x):
         'columns swapped: the first column of params is the change of slope, the second the corner':
             sum_of_relus(params.flip(1), bias, x),
         'rows for columns: params[0] is the first corner with both its numbers; a column is params[:, 0]':
-            bias + relu(column - params[1]) @ params[0] if len(params) == 2 else w,
+            bias + (params[0] * relu(column - params[1])).sum(1) if len(params) > 1 else w,
         'the corner lies where x - corner is zero, so subtract it': bias + relu(column + corner) @ w,
         'no bend: relu is missing': bias + far @ w,
         'the weight belongs outside: w * relu(x - corner)': bias + relu(far * w).sum(1),
@@ -370,21 +415,30 @@ def _bend_slips(params, bias, x):
         'the corners are missing: relu(x - corner)': bias + relu(column).expand_as(far) @ w,
         'the weights are missing: w * relu(x - corner)': bias + relu(far).sum(1),
         'abs is a V. relu is 0 on the left of its corner': bias + far.abs() @ w,
-        'those are stairs: above its corner, a relu grows with x - corner': bias + (far > 0).float() @ w}
+        'those are stairs: above its corner, a relu grows with x - corner': bias + (far > 0).float() @ w,
+        'a corner is sharp, and flat on its left: relu, no other function': bias + torch.nn.functional.gelu(far) @ w,
+        'it leaks: on the left of its corner a relu is 0': bias + torch.nn.functional.leaky_relu(far) @ w,
+        'above its corner a relu grows without an end: nothing stops it at 6': bias + far.clamp(0, 6) @ w,
+        'the sign of the weights is lost: a line may bend down': bias + relu(far) @ w.abs()}
 
 def _sum_slips(params, bias, x):
     "What usual mistakes in adding up give."
     w, corner = params[:, 0], params[:, 1]
-    bends = w * torch.relu(x[:, None] - corner)
+    far = x[:, None] - corner
+    bends = w * torch.relu(far)
     total = bends.sum(1)
     return {
         'the bias is missing': total, 'the bias is subtracted: add it': total - bias,
         'the bias is a factor: add it': bias * total,
         f'the bias counts {len(w)} times: add it once, after the sum': total + bias * len(w),
         'that is the mean over the corners: add them up': bias + bends.mean(1),
+        'only the last corner counts: add up all rows of params': bias + bends[:, -1],
+        'the first corner is missing: rows are counted from 0': bias + bends[:, 1:].sum(1) if len(w) > 1 else w,
         'that is the highest bend: add them all up': bias + bends.max(1).values,
         'the bends are multiplied: add them up': bias + bends.prod(1),
         'only the first corner counts: add up all rows of params': bias + bends[:, 0],
         'only the first two corners count: add up all rows of params': bias + bends[:, :2].sum(1),
         'one relu too many, around the sum with its bias: the line may go below 0': torch.relu(bias + total),
-        'one relu too many, around the sum: the line may go down': bias + torch.relu(total)}
+        'one relu too many, around the sum: the line may go down': bias + torch.relu(total),
+        'relu bends the sum. It should bend each x - corner, before they are added up': torch.relu(bias + far @ w),
+        'the bias stands inside of relu: add it once, after the sum': torch.relu(far + bias) @ w}

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import sem
 
-from ..exercises import NotYet, agree, call, exercise, slip_in_all, slips
+from ..exercises import NotYet, agree, call, exercise, slip_in_all, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #35bbec25
 def _front(points, beats):
@@ -29,15 +29,18 @@ _wrong_rules = {
     'two points that are exactly alike do not beat each other': lambda p, q: p[0] <= q[0] and p[1] <= q[1],
     'both have to be at least as good: one of the two is not enough': lambda p, q: p[0] < q[0] or p[1] < q[1],
     'lower is better for both': lambda p, q: p[0] >= q[0] and p[1] >= q[1] and p != q,
+    'lower is better for the errors too': lambda p, q: p[0] <= q[0] and p[1] >= q[1] and p != q,
+    'lower is better for the costs too': lambda p, q: p[0] >= q[0] and p[1] <= q[1] and p != q,
     'less error for the same cost beats too': lambda p, q: p[0] < q[0] and p[1] <= q[1],
     'the same error for less cost beats too': lambda p, q: p[0] <= q[0] and p[1] < q[1]}
 
-def _points():
-    "Points in any order, two at least on the front, a twin on it, and one that is as good as the best but dearer."
+def _points(costs=1, errors=1, below=0):
+    """Points in any order, two at least on the front, a twin on it, one as good as the best but dearer, and the worst.
+    Both their numbers are multiplied, and `below` is subtracted: cut to whole numbers they would be others."""
     points = [(1, 8), (8, 1)] + [(random.randint(2, 8), random.randint(2, 8)) for _ in range(12)]
     front = [p for p, on in zip(points, _front(points, _beats)) if on]
-    points += [random.choice(front), (9, min(error for _, error in points))]
-    return random.sample(points, len(points))
+    points += [random.choice(front), (9, min(error for _, error in points)), (9, 9)]
+    return [(costs * c - below, errors * e - below) for c, e in random.sample(points, len(points))]
 
 def _one_way(points, order, keeps):
     "The answer of one walk through the points in this order, that knows only the least error so far."
@@ -59,13 +62,45 @@ def _slips_of_front(points, right):
             _one_way(points, given, lambda error, least: error < least),
         'the answers are in the order of the costs: give them in the order of the points':
             [right[i] for i in by_cost],
-        'only the lowest error is on the front: a cheaper net with more error may be on it too':
-            [p[1] == min(error for _, error in points) for p in points],
+        'no point is on your front: each is as good as itself, and that does not count': [False] * len(points),
+        **_slips_of_loops(points), **_slips_of_best(points),
         'that compares each point with its neighbour in the order of the costs: compare with all':
             [i == by_cost[0] or points[i][1] < points[by_cost[by_cost.index(i) - 1]][1] for i in given]}
 
+def _slips_of_loops(points):
+    "The same of who does not go through all of them."
+    return {
+        'you compare each point with those before it only, not with all others':
+            [not any(_beats(q, p) for q in points[:i]) for i, p in enumerate(points)],
+        'you compare each point with those behind it only, not with all others':
+            [not any(_beats(q, p) for q in points[i:]) for i, p in enumerate(points)],
+        'only the last comparison counts: one that beats the point is enough, wherever it comes':
+            [not _beats(points[-1], p) for p in points]}
+
+def _slips_of_best(points):
+    "The same of who looks for the best ones."
+    low, least = (min(column) for column in zip(*points))
+    added = [cost + error for cost, error in points]
+    return {
+        'only the lowest error is on the front: a cheaper net with more error may be on it too':
+            [error == least for _, error in points],
+        'only the lowest cost is on the front: a dearer net with less error may be on it too':
+            [cost == low for cost, _ in points],
+        'only the two ends are on the front: between them nets may be on it too':
+            [cost == low or error == least for cost, error in points],
+        'do not add costs and errors up: they have other units': [a == min(added) for a in added]}
+
+def _because(points, got, right):
+    "Raise `NotYet` for the first point that is judged wrong, and say why."
+    for point, on, really in zip(points, got, right):
+        if on == really: continue
+        rival = next((q for q in points if _beats(q, point)), None)
+        raise NotYet(f'{point} is on the front in your answer, but {rival} beats it' if on else
+                     f'{point} is not on the front in your answer, but no other point beats it')
+
 def _bools(got, points, right):
     "An answer as a list of bools; another one is `NotYet`."
+    if got is None: agree(got, right)
     if hasattr(got, 'tolist'): got = got.tolist()
     got = list(got) if isinstance(got, (list, tuple)) else None
     _no_bools(got, points, right)
@@ -92,7 +127,8 @@ def _no_bools(got, points, right):
     'A point that no other one beats is on the front: `not any(...)`.',
     'a beats b: a[0] <= b[0] and a[1] <= b[1] and a != b'))
 def _pareto(fn):
-    clouds = [*(_points() for _ in range(6)), [(2.5, 30.)], [(1, 5), (1, 5)], [(2, 5), (1, 5)]]
+    clouds = [_points() for _ in range(4)] + [_points(.25, .25), _points(.25, 40), _points(1, 1, below=9)]
+    clouds += [[(2.5, 30.)], [(1, 5), (1, 5)], [(2, 5), (1, 5)]]
     rights = [_front(points, _beats) for points in clouds]
     found = []
     for points, right in zip(clouds, rights):
@@ -102,7 +138,7 @@ def _pareto(fn):
     words = found != rights and slip_in_all(found, slips_of)
     if words: raise NotYet(f'{words}\npoints (cost, error): {clouds[0]}')
     for points, got, right in zip(clouds, found, rights):
-        agree(got, right, f'points (cost, error): {points}')
+        _because(points, got, right)
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #ec96870c
 @exercise('throughput', hints=(
@@ -111,23 +147,34 @@ def _pareto(fn):
     'if not counted: raise ValueError(...); return batch / median(counted)'))
 def _throughput(fn):
     cases = [_batches(warm, n) for warm in (0, 1, 3, 4) for n in (5, 6)] # never the default
-    found = [call(fn, list(seconds), batch, warm) for seconds, warm, batch in cases]
+    cases.append(([.1, .2, .3, .4, 5.], 0, 8)) # who leaves any out has another median
+    found = [_measured(fn, *case) for case in cases]
     slip = slip_in_all(found, [_slips_of_time(*case) for case in cases], _is)
     if slip: raise NotYet(f'{slip}\ninputs: {_told(*cases[0])}')
     for (seconds, warm, batch), got in zip(cases, found):
         agree(got, batch / median(seconds[warm:]), _told(seconds, warm, batch))
-    _one_left(fn)
+    _by_default(fn)
     seconds = [random.uniform(2, 9) for _ in range(3)]
     for warm in (3, 5):
         _nothing_left(fn, seconds, 16, warm)
 
-def _one_left(fn):
-    "A single batch after the warm-up is enough."
+def _by_default(fn):
+    "Two batches are left out where no warm_up is given."
+    got = _measured(fn, [9., 8., 2.], None, 10)
+    other = any(_is(got, rate) for rate in (10 / 8, 10 / 9, 2.))
+    wrong_if(other, 'called without warm_up, it should leave out two: `warm_up=2`, as in the first line', '')
+    agree(got, 5., _told([9, 8, 2], 2, 10))
+
+def _measured(fn, seconds, warm, batch):
+    "What `fn` gives where batches are left, so that no ValueError is due; warm None: the default."
     try:
-        got = call(fn, [9., 8., 2.], 10)
-    except ValueError:
-        raise NotYet('one batch is left after the warm-up, and that is enough: raise only where none is left') from None
-    agree(got, 5., 'seconds = [9, 8, 2], batch = 10, and no warm_up given')
+        return call(fn, list(seconds), batch, *([] if warm is None else [warm]))
+    except ValueError as e:
+        left = len(seconds) - (2 if warm is None else warm)
+        enough = 'one batch is left after the warm-up, and that is enough: raise only where none is left'
+        some = (f'it raises {type(e).__name__} where {left} batches are left: only the first warm_up do not count\n'
+                f'inputs: {_told(seconds, warm, batch)}')
+        raise NotYet(enough if left == 1 else some) from None
 
 def _batches(warm, n):
     "(seconds, warm, batch): `warm` batches that do not count, some of them fast, and `n` that do, one disturbed."
@@ -148,13 +195,12 @@ def _is(got, value):
 def _slips_of_time(seconds, warm, batch):
     "{words: what a usual slip gives}."
     counted, n = seconds[warm:], len(seconds) - warm
-    return {
+    return _slips_of_rate(counted, batch) | {
         'the warm-up counts: leave the first ones out': batch / median(seconds),
-        'that is the mean, which one disturbed batch moves: take the median': batch / mean(counted),
-        'that is seconds a picture: turn it round': median(counted) / batch,
-        'those are batches a second, not pictures': 1 / median(counted),
-        'that is the median of the seconds: divide the batch by it': median(counted),
-        'that is the fastest batch: take the median': batch / min(counted),
+        'warm_up - 1 batches are left out: `seconds[warm_up:]` begins behind the first warm_up':
+            batch / median(seconds[warm - 1:]),
+        'the fastest ones are left out: leave out the first ones, before you sort':
+            batch / median(sorted(seconds)[warm:]),
         'the slowest ones are left out: leave out the first ones': batch / median(sorted(seconds)[:n]),
         'the last ones are left out: leave out the first ones': batch / median(seconds[:n]),
         'warm_up + 1 batches are left out: `seconds[warm_up:]` begins behind the first warm_up':
@@ -164,11 +210,22 @@ def _slips_of_time(seconds, warm, batch):
             batch / sorted(counted)[n // 2],
         'with an even number the median lies half-way between the two in the middle (torch.median takes the lower one)':
             batch / sorted(counted)[(n - 1) // 2],
-        'first the median of the seconds, then divide: that is the median of the rates':
-            median(batch / s for s in counted),
-        'it is rounded: give the number as it is': float(round(batch / median(counted))),
-        'it is cut to a whole number: give a float': float(int(batch / median(counted))),
         'two batches are left out whatever warm_up says: use it': batch / median(seconds[2:] or seconds)}
+
+def _slips_of_rate(counted, batch):
+    "The same of who leaves out the right ones."
+    rates, middle = [batch / s for s in counted], median(counted)
+    return {
+        'that is the mean, which one disturbed batch moves: take the median': batch / mean(counted),
+        'that is the mean of the rates: divide by the median of the seconds': mean(rates),
+        'first the median of the seconds, then divide: that is the median of the rates': median(rates),
+        'that is the fastest batch: take the median': max(rates),
+        'that is seconds a picture: turn it round': middle / batch,
+        'divide the batch by the median, do not multiply': middle * batch,
+        'those are batches a second, not pictures': 1 / middle,
+        'that is the median of the seconds: divide the batch by it': middle,
+        'it is rounded: give the number as it is': float(round(batch / middle)),
+        'it is cut to a whole number: give a float': float(int(batch / middle))}
 
 def _nothing_left(fn, seconds, batch, warm):
     "A warm-up as long as the measurement, or longer."
@@ -188,10 +245,10 @@ def _nothing_left(fn, seconds, batch, warm):
 # %% ../../nbs/tools/checks/lesson_10.ipynb #6b928481
 _known = {'resnet18', 'convnext_tiny', 'levit_256', 'vit_base'}
 _aliases = {'swsl_resnet18': 'resnet18.fb_swsl', 'convnext_tiny_in22k': 'convnext_tiny.fb_in22k',
-            'levit_256.old': 'levit_256.new'}
+            'levit_256.old': 'levit_256.new', 'vit_base': 'levit_256.base'} # the last one is known besides
 _todays = {'resnet18': 'resnet18', 'resnet18.a1_in1k': 'resnet18.a1_in1k', 'vit_base.a.b': 'vit_base.a.b', **_aliases,
            'resnet1': None, 'convnext': None, 'resnet18d.ra2': None, 'swsl_resnet18.old': None, 'my_resnet18': None,
-           'levit_256.newer': 'levit_256.newer'}
+           'levit_256.newer': 'levit_256.newer', 'ResNet18': None}
 
 def _slip_of_name(name, got):
     "What is wrong with the answer, in words; None: no slip that is known."
@@ -205,6 +262,8 @@ def _slip_of_name(name, got):
         return f'{name!r} moved, so it should be translated; ask the aliases first'
     if got == _aliases.get(name.split('.')[0]):
         return f'{name!r} is not in aliases: look up the whole name, with its tag'
+    why = f'aliases translates {name!r} to' if name in _aliases else f'the architecture of {name!r} is known: it stays'
+    return f'{why} {right!r}. Got {got!r}'
 
 def _slip_of_none(name):
     "The same for a None in place of a name."
@@ -224,12 +283,24 @@ def _slip_of_unknown(name, got):
     "`name.split('.')[0]` is the architecture; `in` asks a dict for its keys.",
     'if name in aliases: return aliases[name]; then: return name if its architecture is in known else None'))
 def _todays_name(fn):
-    for name in random.sample(list(_todays), len(_todays)):
-        given = f'name = {name!r}, known = {sorted(_known)}, aliases = {_aliases}'
-        got = call(fn, name, set(_known), dict(_aliases))
+    found = {name: _renamed(fn, name) for name in random.sample(list(_todays), len(_todays))}
+    if set(found.values()) == {None}:
+        agree(None, 'resnet18', 'name = \'resnet18\', which is known')
+    for name, got in found.items():
         slip = _slip_of_name(name, got)
-        if slip: raise NotYet(f'{slip}\ninputs: {given}')
-        agree(got, _todays[name], given)
+        if slip: raise NotYet(f'{slip}\ninputs: {_asked(name)}')
+
+def _asked(name): return f'name = {name!r}, known = {sorted(_known)}, aliases = {_aliases}'
+
+def _renamed(fn, name):
+    "What `fn` makes of a name; most errors are due to a name without a dot, or to one that nobody knows."
+    try:
+        return call(fn, name, set(_known), dict(_aliases))
+    except (LookupError, ValueError) as e:
+        kind, dots = f'it raises {type(e).__name__}: {e}', name.count('.')
+        wrong_if(_todays[name] is None, f'nobody knows {name!r}: the answer is None, but {kind}', '')
+        wrong_if(dots != 1, f'a name has a dot, none or several, as {name!r}, but {kind}', '')
+        raise
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #2f8d612f
 @exercise('paired_gap', hints=(
@@ -237,12 +308,11 @@ def _todays_name(fn):
     'Then it is one list of numbers: its mean, and its .std() divided by the root of its length.',
     'd = a - b; return d.mean(), d.std() / len(d)**.5'))
 def _paired_gap(fn):
-    for i, ahead in enumerate((.3, -4, 4, -.3)): # hardly apart; the one is better, then the other
-        _one_pair(fn, ahead, (torch.float32, torch.float64)[i % 2])
+    for i, (n, ahead) in enumerate(((8, .3), (5, -4), (6, 4), (9, -.3))): # hardly apart; one is better, then the other
+        _one_pair(fn, n, ahead, (torch.float32, torch.float64)[i % 2])
 
-def _one_pair(fn, ahead, dtype):
-    "`fn` on errors that are about `ahead` apart."
-    n = random.randint(5, 9)
+def _one_pair(fn, n, ahead, dtype):
+    "`fn` on errors of n rounds that are about `ahead` apart."
     luck = 5 * torch.randn(n) # what both share
     a, b = (20 + ahead + luck + torch.randn(n)).to(dtype), (20 + luck + torch.randn(n)).to(dtype)
     if abs(ahead) < 1: a[0], a[1] = b[0] + 1, b[1] - 1 # each is ahead once
@@ -252,26 +322,39 @@ def _one_pair(fn, ahead, dtype):
     near = dict(rel_tol=1e-4, abs_tol=1e-4)
     if math.isclose(got[0], se, **near) and math.isclose(got[1], right, **near):
         raise NotYet('the two are swapped: first the mean difference, then its standard error')
-    slips(got[0], {
-        'the sign: a minus b': -right,
-        'those are distances: leave the sign, so that differences one way and the other cancel': d.abs().mean().float(),
-        'that is the median of the differences: take the mean': d.quantile(.5).float(),
-        'that is the sum of the differences: take the mean': d.sum().float(),
-        'that is the mean of a alone: subtract b first': a.mean().float()}, right=right)
+    slips(got[0], {words: wrong.float() for words, wrong in _slips_of_gap(a, b, d).items()}, right=right)
     slips(got[1], {words: wrong.float() for words, wrong in _slips_of_spread(a, b, d).items()}, right=se)
     agree(got[0], right, given, where='the mean difference')
-    agree(got[1], se, given, where='its standard error')
+    if not math.isclose(got[1], se, **near):
+        raise NotYet('the mean difference is right, the standard error is not: the standard deviation of the '
+                     f'{n} differences, divided by the root of {n}. Got {got[1]:.4f}, expected {se:.4f}')
+
+def _slips_of_gap(a, b, d):
+    "{words: what a usual slip gives as the mean difference}."
+    return {
+        'the sign: a minus b': -d.mean(),
+        'those are distances: leave the sign, so that differences one way and the other cancel': d.abs().mean(),
+        'that is the median of the differences: take the mean': d.quantile(.5),
+        'that is the median of the differences, the lower one of two: take the mean': d.median(),
+        'that is the sum of the differences: take the mean': d.sum(),
+        'that is the mean of a alone: subtract b first': a.mean(),
+        'you add b: subtract it': (a + b).mean(),
+        'it is divided by b: leave the difference in percent, as the errors are': (d / b).mean(),
+        'it is divided by 100: leave the difference in percent, as the errors are': d.mean() / 100,
+        'it is divided by its standard error: give the two by themselves': d.mean() / d.std() * len(d)**.5}
 
 def _two(got):
     "Two 0-d tensors of float32, from anything that holds two numbers."
+    if got is None: agree(got, 0.)
     two = torch.is_tensor(got) and got.shape == (2,)
     if not two and (not isinstance(got, (tuple, list)) or len(got) != 2):
         raise NotYet('it should give two numbers: the mean difference, and its standard error')
     numbers = [torch.as_tensor(v).float() for v in got]
     for number, what in zip(numbers, ('mean difference', 'standard error')):
-        if number.numel() != 1:
-            raise NotYet(f'the {what} is one number; got {number.numel()}, one for each round')
-    return [number.reshape(()) for number in numbers]
+        n = number.numel()
+        wrong_if(n > 1, f'the {what} is one number; got {n}, one for each round', '')
+        wrong_if(number.ndim, f'the {what} is one number: a tensor of shape (), or a float; got shape (1,)', '')
+    return numbers
 
 def _slips_of_spread(a, b, d):
     "{words: what a usual slip gives as the standard error}."
@@ -288,6 +371,10 @@ def _slips_of_spread(a, b, d):
         'divide by the root of n, their number, not of n - 1': d.std() / (n - 1)**.5,
         'divide by the root of the number, not by the number': d.std() / n,
         'multiplied by the root of their number: divide by it': d.std() * n**.5,
+        'that is twice the standard error: leave the 2 away': 2 * d.std() / n**.5,
+        'the root is taken of all: divide the standard deviation by the root of n': (d.std() / n)**.5,
+        'that is the root of the mean square: subtract the mean of the differences first': (d**2).mean().sqrt() / n**.5,
+        'each round of a belongs to the same round of b: do not sort': (a.sort()[0] - b.sort()[0]).std() / n**.5,
         'the signs are lost before the spread is taken: no abs() here': d.abs().std() / n**.5,
         'that is the variance: take its root': d.var() / n,
         'that is the variance, divided by the root: take the standard deviation': d.var() / n**.5}
@@ -298,7 +385,7 @@ def _slips_of_spread(a, b, d):
     'Such a number is below `error` with probability `error`.',
     'return (torch.rand(nets, n) < error).float().mean(1)'))
 def _seen_errors(fn):
-    for low in (.15, .3):
+    for low in (.15, .3, .6):
         error, n, nets = random.uniform(low, low + .1), random.randint(120, 150), 400
         given = f'inputs: error = {error:.3f}, n = {n}, nets = {nets}'
         got = _shown(call(fn, error, n, nets), nets)
@@ -311,6 +398,7 @@ def _seen_errors(fn):
 
 def _shown(got, nets):
     "A float tensor (nets,); another answer is `NotYet`."
+    if got is None: agree(got, 0.)
     if not torch.is_tensor(got) or got.shape != (nets,):
         shown = f'shape {tuple(got.shape)}' if torch.is_tensor(got) else f'a {type(got).__name__}'
         raise NotYet(f'a tensor of shape ({nets},) is needed, one number for each net; got {shown}')
@@ -325,6 +413,9 @@ def _slip_of_luck(got, error, n):
         'those are percent: give a part, 0 to 1': abs(mean - 100 * error) < 3 and got.max() > 1,
         'those are numbers of wrong pictures: divide by n, or take the mean': got.max() > 1,
         'every net shows the same: each needs random numbers of its own': std < 1e-9,
+        'half of the nets show what the other half shows: each needs random numbers of its own':
+            torch.equal(*got.chunk(2)),
+        'the nets come sorted: leave them as they come': got.diff().min() >= 0 or got.diff().max() <= 0,
         'that is one picture for each net, right or wrong: each net has n pictures': set(got.tolist()) <= {0., 1.},
         'that is the part that is right: a picture is wrong where the random number is below error':
             abs(mean - (1 - error)) < .03 < abs(mean - error)}
