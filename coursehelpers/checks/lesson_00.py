@@ -25,7 +25,7 @@ def _beside(fn, lists, oracle, known):
     for values in lists:
         got, given, right = call(fn, list(values)), f'values = {values}', oracle(values)
         slips(got, known(values), given, right)
-        agree(got, right, given, rtol=1e-5)
+        agree(got, right, given)
 
 def _not_the_mean(values):
     "{words: number} of what is given in place of the mean."
@@ -136,6 +136,8 @@ def _not_the_special_spread(values):
     return {
         'a number that comes twice counts once there: take all of them, without `set`':
             statistics.stdev(once) if len(once) > 1 else 0.,
+        'the mean there is a whole number, rounded or cut off: `//` and `round` lose what stands behind the point':
+            _around(sum(values) // len(values), values),
         'that is rounded: give the number as it comes': round(statistics.stdev(values), 2)}
 
 @exercise('spread', hints=(

@@ -133,7 +133,8 @@ def _by_hand(fn):
     "`NotYet` if the answer, or a function of the learner's that it calls, fits something or looks at labels."
     answer = inspect.unwrap(fn)
     names = {name for code in codes(answer) for name in code.co_names}
-    helpers = [answer.__globals__.get(name) for name in names]
+    known = getattr(answer, '__globals__', {}) # a class or a partial has none
+    helpers = [known[name] for name in names if name in known]
     names |= {inner for one in helpers if getattr(one, '__module__', '') == answer.__module__
               for code in codes(one) for inner in code.co_names}
     if found := sorted(_fitting & names):
@@ -175,7 +176,8 @@ def _is_seven(fn):
 # %% ../../nbs/tools/checks/lesson_01.ipynb #06caa8ee
 def _float_tensor(got, right, given):
     "`NotYet` unless this is the number that is right, in a 0-d tensor of floats of any width."
-    if isinstance(got, (float, int)) and not isinstance(got, bool):
+    plain = hasattr(got, 'item') if not isinstance(got, (float, int)) else not isinstance(got, bool)
+    if plain and not torch.is_tensor(got):
         raise NotYet(f'that is a plain number, {describe(got)}: give a 0-d tensor, without `.item()` or `float()`')
     if torch.is_tensor(got):
         wrong_if(got.ndim == 1, f'one number is asked for, and `.mean()` makes it: got shape {tuple(got.shape)}', given)
@@ -312,8 +314,8 @@ def _corners():
             [start * 1e6 + loss for loss in (3, 2, 1e4, 0, 5)],
         'many epochs are worse there before the lowest comes: look at all of them':
             [start, *[start + 1 + .1 * i for i in range(40)], start - .5, start],
-        'the losses differ little there: compare them as they are, not rounded': [start + d for d in (.003, .002, .001)]
-        }
+        'the losses differ little there: compare them as they are, not rounded':
+            [round(start, 1) + d for d in (.003, .002, .001)]}
 
 def _a_place(got, given):
     "`NotYet` unless this can be a place in a list."
