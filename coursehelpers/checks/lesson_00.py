@@ -16,7 +16,8 @@ from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
 def _numbers(n):
     "A fresh list of `n` numbers, one of them far above the others: so the mean is not the median."
     middle = random.choice((-30, 0, 30))
-    values = [round(middle + random.uniform(-20, 20), 2) for _ in range(n - 1)]
+    odd = range(-1999, 2001, 2) # no two of them equal, none of them 0
+    values = [round(middle + k / 100, 2) for k in random.sample(odd, n - 1)]
     values.insert(random.randrange(n), round(middle + random.uniform(70, 90), 2))
     return values
 
@@ -44,6 +45,7 @@ def _not_the_mean(values):
             total // n,
         'that is rounded: give the number as it comes': round(total / n, 1),
         'that is rounded, too: give the number as it comes': round(total / n),
+        'that is rounded to two places: give the number as it comes': round(total / n, 2),
         'only the first number counts there: is `return` inside the loop?': values[0] / n,
         'that leaves out the first number: a list counts from 0': sum(values[1:]) / n,
         'that leaves out the last number': sum(values[:-1]) / n}
@@ -124,6 +126,7 @@ def _not_the_spread(values):
         'that is a whole number, rounded or cut off: `//`, `int` and `round` lose what stands behind the point':
             math.floor(statistics.stdev(values)),
         'that is the spread with a minus: take the positive root': -statistics.stdev(values),
+        'that is rounded to two places: give the number as it comes': round(statistics.stdev(values), 2),
         'that is rounded: give the number as it comes': round(statistics.stdev(values), 1)}
 
 def _around(middle, values):
