@@ -60,6 +60,8 @@ def _not_the_special_mean(values):
     return {
         'a number that comes twice counts once there: add up all of them, without `set`': sum(once) / len(once),
         'a zero is a number, too: it counts': sum(some) / len(some),
+        'those are the sizes of the numbers: a number below zero makes the mean smaller':
+            sum(map(abs, values)) / len(values),
         'that is rounded: give the number as it comes': round(statistics.fmean(values), 2)}
 
 def _of_nothing(fn):

@@ -189,7 +189,8 @@ def _explains_all(asked):
     "The words of the slips that give, each time, what was given."
     for words in asked[0][-1]:
         as_right = all(torch.isclose(known[words], right) for _, right, _, known in asked)
-        if not as_right and all(_is_about(got, known[words]) for got, _, _, known in asked): yield words
+        if not as_right and all(_is_about(got, known[words]) for got, _, _, known in asked):
+            yield words
 
 def _is_about(got, number):
     "Is this the number, in a 0-d tensor or plain?"
