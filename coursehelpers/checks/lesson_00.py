@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #5a73a24d
+import math
 import random
 import statistics
 
@@ -15,14 +16,14 @@ from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
 def _numbers(n):
     "A fresh list of `n` numbers, one of them far above the others: so the mean is not the median."
     middle = random.choice((-30, 0, 30))
-    values = [round(middle + random.uniform(-20, 20), 2) for _ in range(n - 1)]
+    odd = range(-1999, 2001, 2) # no two of them equal, none of them 0
+    values = [round(middle + k / 100, 2) for k in random.sample(odd, n - 1)]
     values.insert(random.randrange(n), round(middle + random.uniform(70, 90), 2))
     return values
 
-def _beside(fn, sizes, oracle, known):
-    "Judge `fn` on lists of these sizes; `known` gives what slips give for a list."
-    for n in sizes:
-        values = _numbers(n)
+def _beside(fn, lists, oracle, known):
+    "Judge `fn` on these lists; `known` gives what slips give for a list."
+    for values in lists:
         got, given, right = call(fn, list(values)), f'values = {values}', oracle(values)
         slips(got, known(values), given, right)
         agree(got, right, given)
@@ -32,18 +33,36 @@ def _not_the_mean(values):
     n, total = len(values), sum(values)
     return {
         'that is the sum: divide it by how many numbers there are': total,
+        'that is how many numbers there are: divide their sum by it': n,
         'that is the median, the number in the middle: add all of them up': statistics.median(values),
         'that is halfway between the lowest and the highest: add all of them up': (min(values) + max(values)) / 2,
         'that divides by one less than the count: for the mean it is the count': total / max(n - 1, 1),
         'that divides by one more than the count: it is the count': total / (n + 1),
         'that divides the sum by 2, whatever the count': total / 2,
+        'that divides the sum by 3, whatever the count': total / 3,
+        'those are the sizes of the numbers: a number below zero makes the mean smaller': sum(map(abs, values)) / n,
         'that is a whole number, rounded or cut off: `//`, `int` and `round` lose what stands behind the point':
             total // n,
         'that is rounded: give the number as it comes': round(total / n, 1),
         'that is rounded, too: give the number as it comes': round(total / n),
+        'that is rounded to two places: give the number as it comes': round(total / n, 2),
         'only the first number counts there: is `return` inside the loop?': values[0] / n,
         'that leaves out the first number: a list counts from 0': sum(values[1:]) / n,
         'that leaves out the last number': sum(values[:-1]) / n}
+
+def _special(a):
+    "Lists with equal numbers and a zero, and with a sum of zero, from a number that 3 does not divide."
+    return [a, a, 0], [a, -2 * a, a], [a, 0, a, 5 * a]
+
+def _not_the_special_mean(values):
+    "{words: number} of what is given in place of the mean of a special list."
+    once, some = set(values), [v for v in values if v]
+    return {
+        'a number that comes twice counts once there: add up all of them, without `set`': sum(once) / len(once),
+        'a zero is a number, too: it counts': sum(some) / len(some),
+        'those are the sizes of the numbers: a number below zero makes the mean smaller':
+            sum(map(abs, values)) / len(values),
+        'that is rounded: give the number as it comes': round(statistics.fmean(values), 2)}
 
 def _of_nothing(fn):
     "`NotYet` unless an empty list is a ValueError."
@@ -65,7 +84,8 @@ def _of_nothing(fn):
     '`sum(values)` and `len(values)` are all you need.',
     'return sum(values) / len(values), after a line that raises ValueError for an empty list.'))
 def _average(fn):
-    _beside(fn, (4, 2, 5, 8, 1), statistics.fmean, _not_the_mean)
+    _beside(fn, map(_numbers, (5, 2, 4, 8, 1)), statistics.fmean, _not_the_mean)
+    _beside(fn, _special(random.choice((4, 5, 7, 8))), statistics.fmean, _not_the_special_mean)
     _of_nothing(fn)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #1637a7b5
@@ -93,31 +113,74 @@ def _not_the_spread(values):
         'that divides by two less than the count: it is one less': (squares / max(n - 2, 1))**.5,
         'that is how far the mean of such a list is off; asked for is the list itself':
             statistics.stdev(values) / n**.5,
+        'that is half of the variance: `**1/2` halves it, `**(1/2)` takes the root': squares / (n - 1) / 2,
+        'that is half the way from the lowest to the highest: only two of the numbers count':
+            (max(values) - min(values)) / 2,
+        'those are the distances from the median: take them from the mean': _around(statistics.median(values), values),
+        'those are the distances from the first number: take them from the mean': _around(values[0], values),
+        'the mean there is a whole number, rounded or cut off: `//` and `round` lose what stands behind the point':
+            _around(math.floor(middle), values),
+        'only the first number counts there: is `return` inside the loop?': (away[0]**2 / (n - 1))**.5,
+        'that leaves out the first number: a list counts from 0': ((squares - away[0]**2) / (n - 1))**.5,
+        'that leaves out the last number': ((squares - away[-1]**2) / (n - 1))**.5,
+        'the mean there divides by one less than the count: that is for the squares alone':
+            _around(sum(values) / (n - 1), values),
+        'that is a whole number, rounded or cut off: `//`, `int` and `round` lose what stands behind the point':
+            math.floor(statistics.stdev(values)),
+        'that is the spread with a minus: take the positive root': -statistics.stdev(values),
+        'that is rounded to two places: give the number as it comes': round(statistics.stdev(values), 2),
         'that is rounded: give the number as it comes': round(statistics.stdev(values), 1)}
+
+def _around(middle, values):
+    "The root of the squared distances from `middle`, over one less than the count."
+    return (sum((v - middle)**2 for v in values) / (len(values) - 1))**.5
+
+def _not_the_special_spread(values):
+    "{words: number} of what is given in place of the spread of a list with equal numbers."
+    once = set(values)
+    return {
+        'a number that comes twice counts once there: take all of them, without `set`':
+            statistics.stdev(once) if len(once) > 1 else 0.,
+        'the mean there is a whole number, rounded or cut off: `//` and `round` lose what stands behind the point':
+            _around(sum(values) // len(values), values),
+        'that is rounded: give the number as it comes': round(statistics.stdev(values), 2)}
 
 @exercise('spread', hints=(
     'Distances from the mean, squared, averaged, and back from squares by a root.',
     'Divide by `len(values) - 1`.',
     'math.sqrt(sum((v - mean)**2 for v in values) / (len(values) - 1))'))
 def _spread(fn):
-    _beside(fn, (4, 2, 3, 6, 9), statistics.stdev, _not_the_spread)
+    _beside(fn, map(_numbers, (4, 2, 3, 6, 9)), statistics.stdev, _not_the_spread)
+    a = random.choice((4, 5, 7, 8))
+    _beside(fn, [*_special(a), [a, a, a]], statistics.stdev, _not_the_special_spread)
 
 # %% ../../nbs/tools/checks/lesson_00.ipynb #2731d372
-def _shifted(n, middle, side, times):
-    "(a value `times` spreads above or below the mean, a fresh list around `middle`)."
-    values = [round(middle + random.uniform(-9, 9), 2) for _ in range(n)]
+def _shifted(n, middle, width, side, times):
+    "(a value `times` spreads above or below the mean, a fresh list up to `width` from `middle`)."
+    values = [round(middle + random.uniform(-width, width), 2) for _ in range(n)]
     return statistics.fmean(values) + side * times * statistics.stdev(values), values
 
 def _cases():
-    "80 cases: above and below, near and far, lists of four or eight numbers, around 25, around -25 and beside 0."
-    return [(*_shifted(n, middle, side, times), side, times)
-            for side in (1, -1) for middle in (25, -25, 2, -2) for n in (4, 8)
-            for times in (1.9, 2.1, 1.1, random.uniform(.1, .9), random.uniform(2.2, 6))]
+    "Above and below, near and far, lists of four or eight numbers, wide and narrow, far from 0 and beside it."
+    return [(*_shifted(n, middle, width, side, times), side, times)
+            for side in (1, -1) for middle, width in ((25, 9), (-25, .4), (2, 9), (-2, 9)) for n in (4, 8)
+            for times in (1.9, 2.1, 1.1, 1.6, random.uniform(.1, .9), random.uniform(2.2, 6))]
+
+def _at_two(fn):
+    "`NotYet` unless a value exactly two spreads away is no surprise. The spread of 1, 1, 1 and -3 is 2."
+    for step in (1, -1, 2, -2):
+        middle = random.randint(10, 20)
+        value, values = middle + 4 * step, [middle + abs(step) * k for k in (1, 1, 1, -3)]
+        given = f'value = {value}, values = {values}'
+        wrong_if(_truth(call(fn, value, list(values)), given), 'yours says True at exactly two spreads, too: '
+                 'asked for is further than that, `>` and not `>=`', given)
 
 def _mean(values): return statistics.fmean(values)
 def _sd(values): return statistics.stdev(values)
 
 _rules = {
+    'it says True for every value': lambda v, vs: True,
+    'it says False for every value': lambda v, vs: False,
     'only values above the mean surprise yours: as far BELOW the mean is as surprising':
         lambda v, vs: v - _mean(vs) > 2 * _sd(vs),
     'only values BELOW the mean surprise yours: as far above is as surprising':
@@ -142,8 +205,14 @@ _rules = {
         lambda v, vs: abs(v - _mean([*vs, v])) > 2 * _sd([*vs, v]),
     'that asks whether the value lies outside all of the values: ask for two spreads':
         lambda v, vs: not min(vs) <= v <= max(vs),
-    'it says True for every value': lambda v, vs: True,
-    'it says False for every value': lambda v, vs: False}
+    'yours asks about half a spread: it takes two': lambda v, vs: abs(v - _mean(vs)) > _sd(vs) / 2,
+    'yours asks about four spreads: it takes two': lambda v, vs: abs(v - _mean(vs)) > 4 * _sd(vs),
+    'the square of the distance is compared with two squared spreads: 2 * spread is squared as a whole':
+        lambda v, vs: (v - _mean(vs))**2 > 2 * statistics.variance(vs),
+    'that is the distance from the median: take it from the mean':
+        lambda v, vs: abs(v - statistics.median(vs)) > 2 * _sd(vs),
+    'that is the spread of the mean of such a list: take `spread(values)` as it is':
+        lambda v, vs: abs(v - _mean(vs)) > 2 * _sd(vs) / len(vs)**.5}
 
 def _truth(got, given):
     "A True or False as Python's own; `NotYet` for anything else but None."
@@ -162,9 +231,10 @@ def _surprising(fn):
     cases, said = _cases(), []
     for value, values, _, _ in cases:
         said.append(_truth(call(fn, value, list(values)), f'value = {value:.2f}, values = {values}'))
-    if said == [times > 2 for *_, times in cases]: return
+    if said == [times > 2 for *_, times in cases]: return _at_two(fn)
     for words, rule in _rules.items():
-        wrong_if(said == [bool(rule(value, values)) for value, values, _, _ in cases], words, '80 values and lists')
+        alike = all(got == rule(value, values) for got, (value, values, _, _) in zip(said, cases))
+        wrong_if(alike, words, f'{len(cases)} values and lists')
     for got, (value, values, side, times) in zip(said, cases):
         where = f'{times:.1f} spreads {"above" if side == 1 else "BELOW"} the mean'
         agree(got, times > 2, f'value = {value:.2f}, {where} of values = {values}')

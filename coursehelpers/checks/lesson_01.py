@@ -6,12 +6,14 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #9712b43d
+import inspect
 import math
 import random
 
 import torch
 from torch.nn import functional as F
 
+from .judging import codes
 from ..exercises import NotYet, agree, call, describe, exercise, slip_in_all, slips, wrong_if
 from ..images.digits import digits
 
@@ -42,7 +44,7 @@ def _scores(n, best):
     "`n` scores, the highest at `best`, the one farthest from zero elsewhere, and the sum well above 0."
     scores = torch.rand(n) + 1
     scores[best] = 2.5 + torch.rand(())
-    scores[best - 1] = -4.5 # the largest in size, and the lowest
+    scores[best - 1] = -scores[best] - .4 if n > 2 else -.5 # the lowest, and the largest in size
     return scores + random.choice((0., 1.5))
 
 def _not_the_probability(scores, best):
@@ -103,22 +105,49 @@ def _names_right(asked, names):
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #ebbc0846
 def _one_answer_each(got, x):
-    "`NotYet` unless this is a tensor with True or False for each picture."
+    "`NotYet` unless this is a tensor with True or False for each picture, and both occur."
+    if got is None: agree(got, x)
     given = f'x of shape {tuple(x.shape)}'
-    if got is None: agree(got, x, given)
-    wrong_if(not torch.is_tensor(got),
-             f'got a {type(got).__name__}: a comparison of tensors, such as a > b, gives a tensor of True and False',
-             given)
-    wrong_if(got.shape == (), 'it gives one answer for all pictures together: `.sum((1, 2))` adds up each by itself',
-             given)
-    wrong_if(got.ndim > 1, f'got shape {tuple(got.shape)}, expected ({len(x)},): add up rows and columns of each '
-             'picture, `.sum((1, 2))`', given)
-    wrong_if(len(got) != len(x), f'got shape {tuple(got.shape)}, expected ({len(x)},): one answer for each picture, '
-             'whose number is the first axis', given)
-    wrong_if(got.dtype != torch.bool,
-             f'got dtype {got.dtype}, expected bool: a comparison such as a > b gives that for each picture', given)
+    _one_each(got, len(x))
     wrong_if(got.all() or not got.any(), f'it says {bool(got[0])} for every picture, so it does not tell them apart',
              given)
+
+def _one_each(got, n):
+    "`NotYet` unless this is a bool tensor of shape (n,)."
+    given = f'x of shape ({n}, 8, 8)'
+    wrong_if(not torch.is_tensor(got),
+             'a comparison of tensors, such as a > b, gives a tensor of True and False: this is a '
+             f'{type(got).__name__}', given)
+    wrong_if(got.shape == (), 'it gives one answer for all pictures together: `.sum((1, 2))` adds up each by itself',
+             given)
+    wrong_if(got.ndim > 1, 'add up rows and columns of each picture, `.sum((1, 2))`: '
+             f'got shape {tuple(got.shape)}, expected ({n},)', given)
+    wrong_if(len(got) != n, 'give one answer for each picture, whose number is the first axis: '
+             f'got shape {tuple(got.shape)}, expected ({n},)', given)
+    wrong_if(got.dtype != torch.bool,
+             f'a comparison such as a > b gives True or False for each picture: got dtype {got.dtype}', given)
+
+_fitting = {'fit', 'predict', 'backward', 'lstsq', 'load', 'load_digits', 'digits', 'two', 'truth'}
+
+def _by_hand(fn):
+    "`NotYet` if the answer, or a function of the learner's that it calls, fits something or looks at labels."
+    answer = inspect.unwrap(fn)
+    names = {name for code in codes(answer) for name in code.co_names}
+    known = getattr(answer, '__globals__', {}) # a class or a partial has none
+    helpers = [known[name] for name in names if name in known]
+    names |= {inner for one in helpers if getattr(one, '__module__', '') == answer.__module__
+              for code in codes(one) for inner in code.co_names}
+    if found := sorted(_fitting & names):
+        raise NotYet(f'it uses `{found[0]}`, so it looks at labels or is fitted: write a rule by hand, which needs `x` '
+                     'alone')
+
+def _by_itself(fn, x, got):
+    "`NotYet` if what is said about a picture hangs on the pictures beside it."
+    for rows in (got, ~got):
+        alone = call(fn, x[rows][:9])
+        _one_each(alone, 9)
+        wrong_if((alone != got[rows][:9]).sum() > 1, 'a picture gets another answer when it comes with other pictures: '
+                 'compare it with itself, or with a number, and not with the mean of all', 'nine of the pictures')
 
 @exercise('is_seven', hints=(
     'A seven has its ink at the top, a six at the bottom.',
@@ -129,6 +158,7 @@ def _is_seven(fn):
     rows = torch.isin(p.y, torch.tensor([6, 7])).nonzero()[:, 0]
     rows = rows[torch.randperm(len(rows))]
     x, truth = p.x[rows, 0] / 255, p.y[rows] == 7
+    _by_hand(fn)
     got = call(fn, x)
     _one_answer_each(got, x)
     wrong = (got != truth).sum().item()
@@ -141,29 +171,33 @@ def _is_seven(fn):
         alike = (got == halves).all() or (got != halves).all()
         counts = f'It calls {int(got.sum())} of them sevens; {int(truth.sum())} are'
         raise NotYet(f'{words}, and {len(rows) // 10} are allowed. {counts}{sides if alike else ""}')
+    _by_itself(fn, x, got)
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #06caa8ee
 def _float_tensor(got, right, given):
     "`NotYet` unless this is the number that is right, in a 0-d tensor of floats of any width."
-    if isinstance(got, (float, int)) and not isinstance(got, bool):
-        raise NotYet(f'got the plain number {describe(got)}, expected a 0-d tensor: without `.item()` or `float()`')
+    plain = hasattr(got, 'item') if not isinstance(got, (float, int)) else not isinstance(got, bool)
+    if plain and not torch.is_tensor(got):
+        raise NotYet(f'that is a plain number, {describe(got)}: give a 0-d tensor, without `.item()` or `float()`')
     if torch.is_tensor(got):
-        wrong_if(got.ndim == 1, f'got shape {tuple(got.shape)}, expected (): one number, `.mean()` makes it', given)
+        wrong_if(got.ndim == 1, f'one number is asked for, and `.mean()` makes it: got shape {tuple(got.shape)}', given)
         wrong_if(not got.is_floating_point(),
-                 f'got dtype {got.dtype}: whole numbers cannot say a part, make floats before the mean', given)
+                 f'whole numbers cannot say a part, make floats before the mean: got dtype {got.dtype}', given)
     agree(got, right, given, dtype=False)
 
 def _explains_all(asked):
     "The words of the slips that give, each time, what was given."
     for words in asked[0][-1]:
         as_right = all(torch.isclose(known[words], right) for _, right, _, known in asked)
-        if as_right: continue
-        try:
-            for got, _, given, known in asked:
-                agree(got, known[words], given, dtype=False)
-        except NotYet:
-            continue
-        yield words
+        if not as_right and all(_is_about(got, known[words]) for got, _, _, known in asked):
+            yield words
+
+def _is_about(got, number):
+    "Is this the number, in a 0-d tensor or plain?"
+    try:
+        return math.isclose(got, number, rel_tol=1e-4, abs_tol=1e-5) and getattr(got, 'shape', ()) == ()
+    except (TypeError, ValueError, RuntimeError): # it is no number at all
+        return False
 
 def _judged(asked):
     "`NotYet` unless each of (got, right, inputs in words, known slips) is right; a slip is one that explains them all."
@@ -172,12 +206,51 @@ def _judged(asked):
     for got, right, given, _ in asked:
         _float_tensor(got, right, given)
 
+def _error_of(said, y): return (y != said).float().mean()
+
 def _scored(n, labels):
     "Scores and labels: a third of the predictions is right, give or take, and label 0 is never predicted by all."
     y = torch.randint(labels, (n,))
     preds = F.one_hot(y, labels) * .7 + torch.randn(n, labels)
     preds[:2, 0] -= 9
     return preds, y
+
+def _not_the_part(preds, y, right):
+    "{words: number} of what is given in place of the part that is wrong."
+    (n, labels), said = preds.shape, preds.argmax(1)
+    return {
+        'that is the part that is right': 1 - right,
+        'that is how many are right': (1 - right) * n,
+        'that is how many are wrong: divide by how many there are': right * n,
+        'that is a percentage: between 0 and 1, please': 100 * right,
+        'the lowest score of each row is compared there: the highest is what is predicted':
+            _error_of(preds.argmin(1), y),
+        'no answer fits: compare y with the place of the highest score in each row, `argmax(1)`; not with the '
+        'score itself, nor with one place for all rows': torch.tensor(1.),
+        'one label was found for all rows: `argmax(1)` looks along each row': (preds.argmax() != y).float().mean(),
+        'that divides by the number of labels: divide by the number of rows': right * n / labels,
+        'that is how far the labels lie apart: a label is a name, only same or not counts':
+            (said - y).abs().float().mean(),
+        'the labels are subtracted, so that mistakes above and below cancel: only same or not counts':
+            (said - y).float().mean(),
+        'that is how far the labels lie apart, squared: a label is a name, only same or not counts':
+            (said - y).square().float().mean(),
+        'only the labels that are too high count as wrong there: `!=` in place of `>`': (said > y).float().mean(),
+        'only the labels that are too low count as wrong there: `!=` in place of `<`': (said < y).float().mean(),
+        'each prediction is compared with every label there: `argmax(1)` without `keepdim`':
+            (preds.argmax(1, keepdim=True) != y).float().mean(),
+        'that takes the probabilities: only which label is predicted counts, right or wrong':
+            1 - preds.softmax(1)[torch.arange(n), y].mean(),
+        'that is the highest probability, from 1: compare the predictions with y':
+            1 - preds.softmax(1).max(1).values.mean(),
+        'the sizes of the scores are compared there: a score below zero is low':
+            _error_of(preds.abs().argmax(1), y),
+        'the scores are rounded there, so that some of them are equal': _error_of(preds.round().argmax(1), y),
+        'only the first two labels are compared there': _error_of(preds[:, :2].argmax(1), y),
+        'that divides by one less than the number of rows': right * n / (n - 1),
+        'that is rounded: give the number as it comes': (100 * right).round() / 100,
+        'that is the loss: asked for is the part of the predictions that are wrong': F.cross_entropy(preds, y),
+        'that is the error with its root taken': right.sqrt()}
 
 @exercise('part_wrong', hints=(
     '`preds.argmax(1)` is the label that each row predicts.',
@@ -188,23 +261,9 @@ def _part_wrong(fn):
     asked = []
     for n, labels in ((37, 4), (60, 3), (45, 6), (50, 5)):
         preds, y = _scored(n, labels)
-        said = preds.argmax(1)
-        accuracy = torch.tensor(accuracy_score(y, said), dtype=torch.float32)
+        accuracy = torch.tensor(accuracy_score(y, preds.argmax(1)), dtype=torch.float32)
         got, given = call(fn, preds, y), f'preds of shape {tuple(preds.shape)}, y of shape {tuple(y.shape)}'
-        asked.append((got, 1 - accuracy, given, {
-            'that is the part that is right': accuracy,
-            'that is how many are right': accuracy * n,
-            'that is how many are wrong: divide by how many there are': (1 - accuracy) * n,
-            'that is a percentage: between 0 and 1, please': 100 * (1 - accuracy),
-            'the lowest score of each row is compared there: the highest is what is predicted':
-                (preds.argmin(1) != y).float().mean(),
-            'no answer fits: compare y with the place of the highest score in each row, `argmax(1)`; not with the '
-            'score itself, nor with one place for all rows': torch.tensor(1.),
-            'one label was found for all rows: `argmax(1)` looks along each row': (preds.argmax() != y).float().mean(),
-            'that divides by the number of labels: divide by the number of rows': (1 - accuracy) * n / labels,
-            'that is how far the labels lie apart: a label is a name, only same or not counts':
-                (said - y).abs().float().mean(),
-            'that is the error with its root taken': (1 - accuracy).sqrt()}))
+        asked.append((got, 1 - accuracy, given, _not_the_part(preds, y, 1 - accuracy)))
     _judged(asked)
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #0cc55833
@@ -244,6 +303,28 @@ def _not_the_epoch(history, best):
         'that is the place from the end: count from the start': best - len(history),
         'that is the lowest loss: say in which epoch it comes, its place in the list': min(losses)}
 
+def _corners():
+    "{words: losses}: histories that one slip gets wrong."
+    start = random.uniform(1, 2)
+    return {
+        'the validation loss falls to the end there: the last epoch counts, too': [start - .1 * i for i in range(7)],
+        'the validation loss rises from the start there: the first epoch counts, too':
+            [start + .1 * i for i in range(6)],
+        'there is one epoch only: its place is 0': [start],
+        'all the losses are large there: begin with the first of them, and not with a number of your own':
+            [start * 1e6 + loss for loss in (3, 2, 1e4, 0, 5)],
+        'many epochs are worse there before the lowest comes: look at all of them':
+            [start, *[start + 1 + .1 * i for i in range(40)], start - .5, start],
+        'the losses differ little there: compare them as they are, not rounded':
+            [round(start, 1) + d for d in (.003, .002, .001)]}
+
+def _a_place(got, given):
+    "`NotYet` unless this can be a place in a list."
+    wrong_if(isinstance(got, dict), 'that is the row itself: give its place in the list, from 0', given)
+    wrong_if(isinstance(got, (list, tuple)), f'that is a {type(got).__name__}: one place is asked for, the first',
+             given)
+    wrong_if(isinstance(got, str), 'that is a text: give the place as a number', given)
+
 @exercise('overfits_from', hints=(
     "The losses to look at: [row['valid_loss'] for row in history].",
     '`min(losses)` is the lowest, and `losses.index(value)` the first place of a value.',
@@ -253,25 +334,33 @@ def _overfits_from(fn):
         history, best = _history()
         given = f'valid_loss = {[round(row["valid_loss"], 2) for row in history]}'
         got = call(fn, [dict(row) for row in history])
-        wrong_if(isinstance(got, dict), 'that is the row itself: give its place in the list, from 0', given)
-        wrong_if(isinstance(got, (list, tuple)), 'that is a list: one place is asked for, the first', given)
+        _a_place(got, given)
         slips(got, _not_the_epoch(history, best), given, best)
         agree(got, best, given)
-    start = random.uniform(1, 2)
-    for losses, best in (([start - .1 * i for i in range(7)], 6), ([start + .1 * i for i in range(6)], 0),
-                         ([start], 0)):
-        given = f'valid_loss = {[round(loss, 2) for loss in losses]}'
-        agree(call(fn, _rows(losses)), best, given, where='a history without a turn')
+        wrong_if(not hasattr(got, '__index__'), f'{got!r} is a {type(got).__name__}, and cannot stand in history[...]: '
+                 'give a whole number', given)
+    for words, losses in _corners().items():
+        got, given = call(fn, _rows(losses)), f'valid_loss = {[round(loss, 4) for loss in losses]}'
+        if got is None: agree(got, 0, given)
+        wrong_if(got != losses.index(min(losses)), f'{describe(got)} is not the place of the lowest. {words}', given)
 
 # %% ../../nbs/tools/checks/lesson_01.ipynb #1c381b36
-def _labels(n, labels, often):
-    "Labels at random, `often` not quite half of them, and another one first."
-    y = torch.cat([torch.arange(n) % labels, torch.randint(labels, (n // 4,)), torch.full((n // 2,), often)])
-    y = y[torch.randperm(len(y))]
-    y[0] = (often + 1) % labels
-    return y
+def _labels(order, most):
+    "Labels in a random order: the first of `order` comes most often, the others less and less, no two equally often."
+    return torch.cat([torch.full((most - 2 * i,), label) for i, label in enumerate(order)])[torch.randperm(
+        sum(most - 2 * i for i in range(len(order))))]
 
-def _error_of(label, y): return (y != label).float().mean()
+def _training_labels(order, most):
+    "Such labels, the second of `order` in one run at the start, but for one at the end."
+    y = _labels(order, most)
+    of_second = y == order[1]
+    run = y[of_second]
+    return torch.cat([run[1:], y[~of_second], run[:1]])
+
+def _place_by_place(a, b):
+    "How much of the shorter list differs from the other."
+    n = min(len(a), len(b))
+    return _error_of(a[:n], b[:n])
 
 def _not_the_guess(y_train, y_valid, right):
     "{words: number} of what is given in place of the error of that guess."
@@ -279,6 +368,9 @@ def _not_the_guess(y_train, y_valid, right):
     return {
         'the guess may not look at the validation labels: take the commonest of y_train':
             _error_of(y_valid.mode().values, y_valid),
+        'the guess may not look at the validation labels, and yours counts both together: take y_train alone':
+            _error_of(torch.cat([y_train, y_valid]).mode().values, y_valid),
+        'that is the label to say: asked for is how often it is wrong': y_train.mode().values.float(),
         'that is the part that is right': 1 - right,
         'that is how many are wrong: divide by how many there are': right * len(y_valid),
         'that is a percentage: between 0 and 1, please': 100 * right,
@@ -296,10 +388,36 @@ def _not_the_guess(y_train, y_valid, right):
         'that is the error of the largest label number: take the commonest': _error_of(y_train.max(), y_valid),
         'that is the error of label 0: take the commonest': _error_of(0, y_valid),
         'that is the error of the first training label: take the commonest': _error_of(y_train[0], y_valid),
+        'that is how far the labels lie apart: a label is a name, only same or not counts':
+            (y_valid - y_train.mode().values).abs().float().mean(),
+        'that guesses each label as often as it occurs in training: say the commonest, always': 1 - sum(
+            (y_train == label).float().mean() * (y_valid == label).float().mean() for label in y_train.unique()),
+        'that is rounded: give the number as it comes': (100 * right).round() / 100,
+        'unique() leaves labels out, so a place in it is no label: look the label up there': _error_of(
+            y_train.unique(return_counts=True)[1].argmax(), y_valid),
         'that is the error of the rarest label: take the commonest': _error_of(y_train.bincount().argmin(), y_valid),
-        'a mean that is no whole number is no label: take the commonest': torch.tensor(1.),
+        'that is the error of the rarest label there is: take the commonest':
+            _error_of(min(y_train.tolist(), key=y_train.tolist().count), y_valid),
+        'that is the error of the smallest label number: take the commonest': _error_of(y_train.min(), y_valid),
+        'the two lists are compared with each other, place by place: compare y_valid with one label':
+            _place_by_place(y_train, y_valid),
+        'only the labels above the commonest count as wrong there: `!=` in place of `>`':
+            (y_valid > y_train.mode().values).float().mean(),
+        'that is the part of the validation labels that never occur in training: take the commonest':
+            (~torch.isin(y_valid, y_train)).float().mean(),
+        'what yours compares with is never a label of y_valid: take the commonest label, which is no count and no mean':
+            torch.tensor(1.),
         'that is a guess without looking at any label: take the commonest':
-            torch.tensor(1 - 1 / len(y_train.unique()))}
+            torch.tensor(1 - 1 / len(y_train.unique())),
+        'that is a guess among all the numbers up to the largest, without looking at any label: take the commonest':
+            torch.tensor(1 - 1 / (int(y_train.max()) + 1))}
+
+_SIDES = [ # the labels in training and in validation, from the commonest to the rarest
+    ([2, 4, 0, 1, 3], [1, 0, 2, 3, 4]),
+    ([0, 5, 2, 3, 4, 1], [2, 4, 0, 1, 5, 3]),
+    ([6, 1, 2, 0, 5, 3, 4], [0, 3, 1, 6, 4, 2, 5]),
+    ([3, 5, 1], [5, 1, 3, 0]),
+    ([4, 0, 3], [3, 0, 2])] # the guess is always wrong
 
 @exercise('guess_error', hints=(
     '`y_train.mode().values` is the label that occurs most often.',
@@ -308,13 +426,10 @@ def _not_the_guess(y_train, y_valid, right):
 def _guess_error(fn):
     from sklearn.dummy import DummyClassifier
     asked = []
-    for labels, in_train, in_valid in ((5, 4, 1), (6, 0, 2), (7, 6, 0), (6, 2, 4)):
-        y_train, y_valid = _labels(60, labels, in_train), _labels(random.randint(35, 45), labels, in_valid)
+    for in_train, in_valid in _SIDES:
+        y_train, y_valid = _training_labels(in_train, 15), _labels(in_valid, random.choice((31, 33)))
         guess = DummyClassifier(strategy='most_frequent').fit(torch.zeros(len(y_train), 1), y_train)
         true = _error_of(int(guess.predict(torch.zeros(1, 1))[0]), y_valid)
-        given = f'the commonest training label is {in_train}, of the validation ones {in_valid}'
-        got = call(fn, y_train, y_valid)
-        whole = torch.is_tensor(got) and not got.is_floating_point() and got.ndim == 0
-        wrong_if(whole and got == in_train, 'that is the label to say: asked for is how often it is wrong', given)
-        asked.append((got, true, given, _not_the_guess(y_train, y_valid, true)))
+        given = f'the commonest training label is {in_train[0]}, of the validation ones {in_valid[0]}'
+        asked.append((call(fn, y_train, y_valid), true, given, _not_the_guess(y_train, y_valid, true)))
     _judged(asked)
