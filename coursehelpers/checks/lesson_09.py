@@ -149,7 +149,8 @@ def _normed_model():
                           nn.BatchNorm1d(4), nn.Dropout()).train()
     model[-1].eval()
     for norm in model.modules():
-        if isinstance(norm, nn.BatchNorm2d): norm.running_mean += 1 # as if it had seen something
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean += 1 # as if it had seen something
     return model
 
 @exercise('hold_norms', hints=(
