@@ -70,8 +70,8 @@ def _vocab_faults(got, names, vocab, given):
     'The standard error is the root of that variance.',
     'return (error * (1 - error) / n)**.5'))
 def _standard_error(fn):
-    for least, most in ((8, 12), (30, 100), (500, 2000), (50_000, 100_000)):
-        error, n = random.choice([random.uniform(.1, .3), random.uniform(.7, .9)]), random.randint(least, most)
+    for low, least, most in ((.1, 8, 12), (.7, 30, 100), (.1, 500, 2000), (.7, 50_000, 100_000)):
+        error, n = random.uniform(low, low + .2), random.randint(least, most)
         given = f'error = {error:.4f}, n = {n}'
         true = torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n
         got = call(fn, error, n)
@@ -234,7 +234,7 @@ def _confusion_matrix(fn):
     'A tensor has .topk(k): the k largest values, and where they are.',
     "return F.cross_entropy(preds, y, reduction='none').topk(k)"))
 def _top_losses(fn):
-    for size in (random.randint(2, 7), 1, 20, None): # None: all
+    for size in (20, random.randint(2, 7), 1, None): # None: all
         m, n = random.randint(21, 40), random.randint(3, 6)
         k, preds, y = size or m, 3 * torch.randn(m, n), torch.randint(n, (m,))
         y[:3] = preds[:3].argmax(1) # three that are named rightly
