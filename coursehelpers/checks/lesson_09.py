@@ -20,7 +20,7 @@ from .judging import slips, wrong_if
 from ..exercises import NotYet, agree, call, exercise
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #7b9b83db
-_names = ['pug', 'Bengal', 'beagle', 'boxer', 'Sphynx', 'havanese', 'Persian']
+_names = ['pug', 'Bengal', 'beagle', 'american_bulldog', 'Sphynx', 'havanese', 'Persian']
 
 @exercise('make_vocab', hints=(
     '`set` keeps each name once, `sorted` puts them in order.',
@@ -28,8 +28,8 @@ _names = ['pug', 'Bengal', 'beagle', 'boxer', 'Sphynx', 'havanese', 'Persian']
     'vocab = sorted(set(names)), then torch.tensor of vocab.index(name) for each name'))
 def _make_vocab(fn):
     from sklearn.preprocessing import LabelEncoder
-    for more in (5, 0, 23):
-        names = random.sample(_names, 7) + random.choices(_names, k=more)
+    many = [random.sample(_names, 7) + random.choices(_names, k=more) for more in (5, 0, 23)]
+    for names in (*many, ['pug', 'pug'], ['pug']):
         encoder = LabelEncoder().fit(names)
         vocab, y = list(map(str, encoder.classes_)), torch.from_numpy(encoder.transform(names)).long()
         got, given = call(fn, list(names)), f'names = {names}'
@@ -40,7 +40,12 @@ def _make_vocab(fn):
         wrong_if(isinstance(got[1], list), 'y is a list, and should be a tensor: torch.tensor(...) makes one', given)
         slips(got[1], {'the places are counted from 1: the first name of the vocab has the place 0': y + 1,
                        'y has one number for each name of the vocab, and should have one for each picture':
-                           torch.arange(len(vocab))}, given, right=y)
+                           torch.arange(len(vocab)),
+                       'those are places in `names`: look each name up in the vocab':
+                           torch.tensor(list(map(names.index, names))),
+                       'y is in the order of the vocab: it should be in that of the pictures': y.sort().values,
+                       'y has a row for each picture, and should have a number: its place in the vocab':
+                           F.one_hot(y)}, given, right=y)
         agree(got[0], vocab, given, where='the vocab')
         agree(got[1], y, given, where='y')
 
@@ -51,7 +56,9 @@ def _vocab_faults(got, names, vocab, given):
     if not isinstance(got, (list, tuple)): return
     wrong_if(len(got) == len(names) > len(vocab),
              'the vocab has a name more than once: `set(names)` keeps each once', given)
-    wrong_if(list(got) == sorted(vocab, key=str.lower),
+    wrong_if(list(got) != vocab and list(got) == sorted(set(map(str.lower, vocab))),
+             'the names have changed: keep their capitals', given)
+    wrong_if(list(got) != vocab and list(got) == sorted(vocab, key=str.lower),
              'that sorts as if all letters were small: here a capital comes before any small letter, '
              'as `sorted` alone does it', given)
     wrong_if(list(got) != vocab and set(got) == set(vocab),
@@ -63,11 +70,14 @@ def _vocab_faults(got, names, vocab, given):
     'The standard error is the root of that variance.',
     'return (error * (1 - error) / n)**.5'))
 def _standard_error(fn):
-    for least, most in ((8, 12), (30, 100), (500, 2000)):
-        error, n = random.uniform(.14, .2), random.randint(least, most)
+    for low, least, most in ((.1, 8, 12), (.7, 30, 100), (.1, 500, 2000), (.7, 50_000, 100_000)):
+        error, n = random.uniform(low, low + .2), random.randint(least, most)
         given = f'error = {error:.4f}, n = {n}'
         true = torch.distributions.Binomial(n, torch.tensor(error, dtype=torch.float64)).stddev.item() / n
         got = call(fn, error, n)
+        wrong_if(isinstance(got, complex), 'that is the root of a negative number: is `error` the first argument, '
+                 'and `n` the second?', given)
+        wrong_if(isinstance(got, tuple), 'these are several numbers: give the standard error alone', given)
         slips(got, {
             'that is the variance: take the root': true**2,
             'that is the scatter of a single picture: divide by n under the root': true * n**.5,
@@ -77,10 +87,15 @@ def _standard_error(fn):
             'that leaves out (1 - error)': (error / n)**.5,
             'that leaves out error, and has only (1 - error)': ((1 - error) / n)**.5,
             'that is for an error of one half: use the error that is given': .5 / n**.5,
-            'that is in percent: leave the factor of 100 away': 100 * true}, given, right=true)
-        agree(got, true, given)
+            'that is in percent: leave the factor of 100 away': 100 * true,
+            'that is 1.96 standard errors, half of a 95 % interval: give one': 1.96 * true,
+            'that is two of them: give one standard error': 2 * true,
+            'that is for the difference of two errors: leave the factor of 1.4 away': 2**.5 * true,
+            'that is half the variance: `**1/2` is `(**1) / 2`, and the root is `**.5`': true**2 / 2,
+            'that divides in whole numbers: / in place of //': 0.}, given, right=true)
+        agree(got, true, given, rtol=1e-5 if n < 100 else 1e-4, atol=0)
     for error in (0., 1.):
-        agree(fn(error, 50), 0., f'error = {error}, n = 50')
+        agree(fn(error, 50), 0., f'error = {error}, n = 50', atol=1e-9)
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #82ec545c
 @exercise('freeze', hints=(
@@ -93,6 +108,9 @@ def _freeze(fn):
         for free in (True, False):
             model = timm.create_model(arch, num_classes=random.randint(3, 9)).requires_grad_(free)
             _freeze_one(fn, model, f'{arch}, {"free" if free else "frozen"} before')
+    model = timm.create_model('test_resnet', num_classes=5)
+    model.layer4 = model._modules.pop('layer4') # the same net, with another module at the end of its list
+    _freeze_one(fn, model, 'test_resnet, whose modules are listed in another order: get_classifier() gives the last')
 
 def _freeze_one(fn, model, given):
     "Judge what became of one model, and what was counted."
@@ -109,14 +127,19 @@ def _freeze_one(fn, model, given):
              'weights have changed: only the switch `requires_grad` should', given)
     total, whole = (sum(p.numel() for p in some) for some in (head, every))
     tensors = f'that counts {len(head)} parameters, which are tensors: add up their single weights, p.numel()'
-    slips(got, {tensors: len(head),
+    wrong_if(isinstance(got, (list, tuple, nn.Module)),
+             f'it gives back a {type(got).__name__}: count the single weights, and give their number', given)
+    slips(got, {tensors: len(head), 'that adds up the length of each parameter: p.numel() counts its single weights':
+                    sum(map(len, head)),
                 'that counts all weights of the model: only those of the last layer are left to train': whole,
                 'that counts the weights that are frozen': whole - total,
                 'that counts the weights of the last layer without its bias': last.weight.numel()}, given)
     agree(got, total, f'{given}, with {total} weights in its last layer')
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #hold-check
-class _OwnNorm(nn.BatchNorm2d): "A batch norm with a name of its own."
+class _OwnNorm(nn.BatchNorm2d):
+    "A batch norm with a name of its own."
+    def extra_repr(self): return 'own'
 
 def _normed_model():
     "A model with a few batch norms at different depths, and one dropout that does not drop."
@@ -125,6 +148,9 @@ def _normed_model():
     model = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(deep, nn.ReLU(), *side), nn.LayerNorm(4),
                           nn.BatchNorm1d(4), nn.Dropout()).train()
     model[-1].eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean += 1 # as if it had seen something
     return model
 
 @exercise('hold_norms', hints=(
@@ -136,14 +162,17 @@ def _hold_norms(fn):
         model = _normed_model()
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         given, parts = f'a model with {len(norms)} batch norms', list(model.modules())
-        before = [m.training for m in parts]
+        before, numbers = [m.training for m in parts], {k: v.clone() for k, v in model.state_dict().items()}
         got = fn(model)
         _norm_faults(norms, given)
+        wrong_if(any(not torch.equal(v, numbers[k]) for k, v in model.state_dict().items()),
+                 'weights or running numbers of the model have changed: only the mode should', given)
         _other_faults(model, parts, before, given)
         slips(got, {'that counts all modules: only the batch norms count': len(parts),
                     'that counts parameters: each batch norm counts once': 2 * len(norms)}, given)
         wrong_if(isinstance(got, list), 'it gives back a list: its length is the number of batch norms', given)
         agree(got, len(norms), given)
+        agree(fn(model), len(norms), f'{given}, all held already: the number is of all, not of those that change')
     agree(fn(nn.Sequential(nn.Linear(2, 2), nn.ReLU())), 0, 'a model without a batch norm')
 
 def _norm_faults(norms, given):
@@ -191,7 +220,12 @@ def _confusion_matrix(fn):
             'the diagonal is empty: count the pictures that are named rightly too': true - true.diag().diag(),
             'that calls each picture by its lowest score: the highest is what it is called': least,
             'these are parts of each row: count the pictures': true / true.sum(1, keepdim=True).clamp(1),
-            'these are parts of all pictures: count them': true / m}, given, right=true)
+            'these are parts of all pictures: count them': true / m,
+            'only the pictures that are named rightly are counted: count the others too': true.diag().diag()},
+            given, right=true)
+        adds = torch.is_tensor(got) and got.shape == true.shape
+        wrong_if(adds and got.sum() != m, f'its numbers add up to {got.sum() if adds else 0}, and there are {m} '
+                 'pictures: count each one once', given)
         agree(got, true, given)
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #3217faeb
@@ -200,9 +234,10 @@ def _confusion_matrix(fn):
     'A tensor has .topk(k): the k largest values, and where they are.',
     "return F.cross_entropy(preds, y, reduction='none').topk(k)"))
 def _top_losses(fn):
-    for k in (random.randint(2, 7), 1, 20):
-        m, n = random.randint(20, 40), random.randint(3, 6)
-        preds, y = 3 * torch.randn(m, n), torch.randint(n, (m,))
+    for size in (20, random.randint(2, 7), 1, None): # None: all
+        m, n = random.randint(21, 40), random.randint(3, 6)
+        k, preds, y = size or m, 3 * torch.randn(m, n), torch.randint(n, (m,))
+        y[:3] = preds[:3].argmax(1) # three that are named rightly
         got, given = call(fn, preds, y, k), f'{m} pictures, k = {k}'
         wrong_if(torch.is_tensor(got) or not isinstance(got, (tuple, list)) or len(got) != 2,
                  'it should give two tensors: the losses, and their rows', given)
@@ -210,8 +245,10 @@ def _top_losses(fn):
                  f"a single number is not {k} of them: reduction='none' gives one loss for each picture", given)
         losses, rows = _loss_slips(got[0], preds, y, k, given)
         agree(got[0], losses, given, where='the losses')
-        label = 'these are labels, not rows: say where the picture is, not what it is'
-        slips(got[1], {label: y[rows]}, given, right=rows)
+        slips(got[1], {'these are labels, not rows: say where the picture is, not what it is': y[rows],
+                       'these are the first places: which pictures have these losses?': torch.arange(k),
+                       'the rows are sorted by themselves: each belongs beside its loss': rows.sort().values},
+              given, right=rows)
         agree(got[1], rows, given, where='the rows')
 
 def _loss_slips(got, preds, y, k, given):
@@ -221,12 +258,24 @@ def _loss_slips(got, preds, y, k, given):
     losses, rows = true.topk(k)
     right = preds.softmax(1)[torch.arange(len(y)), y]
     own = F.cross_entropy(preds, preds.argmax(1), reduction='none').topk(k).values
+    column = preds.log_softmax(0)[torch.arange(len(y)), y]
+    missed = torch.where(preds.argmax(1) == y, 0, true)
     slips(got, {'the losses come first, then their rows: these are exchanged': rows,
                 'softmax twice: cross_entropy takes scores, not probabilities': top(preds.softmax(1)),
                 'these are the smallest losses': true.topk(k, largest=False).values,
                 'these are the largest losses, but the smallest of them first': losses.flip(0),
                 'these are the losses in the order of the pictures: the largest comes first': true[rows.sort().values],
                 'the losses have the wrong sign: minus the logarithm': -losses,
+                'the wrong sign: the loss is minus the logarithm, and the largest of those are wanted':
+                    (-true).topk(k).values,
+                'that is the probability of the right label with a minus: the logarithm is missing':
+                    (-right).topk(k).values,
+                'that is the score of the right label with a minus: softmax, then the logarithm':
+                    (-preds)[torch.arange(len(y)), y].topk(k).values,
+                'that softmax runs over the pictures: it belongs over the scores of each picture':
+                    (-column).topk(k).values,
+                'these are the losses of the first k pictures: take the k largest': true[:k],
+                'a picture that is named rightly has a loss too': missed.topk(k).values,
                 'that is 1 minus the probability of the right label: the loss is minus its logarithm':
                     (1 - right).topk(k).values,
                 'that is the loss of the label that was predicted: take that of the right label, y': own,
@@ -251,6 +300,10 @@ def _layer_norm(fn):
         for part in (x[0, 1], x[:, 1], x[:, None]):
             agree(call(fn, part, weight, bias, eps), F.layer_norm(part, (channels,), weight, bias, eps),
                   f'x of shape {tuple(part.shape)}')
+    small = .001 * torch.randn(4, channels, dtype=torch.float64)
+    both = weight.double(), bias.double()
+    agree(call(fn, small, *both), F.layer_norm(small, (channels,), *both, 1e-6),
+          'small numbers, all float64, and no eps: it should be 1e-6 then')
     _norm_trains(fn, 3 * torch.randn(2, 4, 7) + 1)
 
 def _norm_slips(x, weight, bias, eps):
@@ -267,11 +320,20 @@ def _norm_slips(x, weight, bias, eps):
         'that divides by n - 1: here the spread is the root of the plain mean':
             after(far / (x.var(-1, keepdim=True) + eps).sqrt()),
         'the bias is added last, after the multiplication': (plain + bias) * weight,
+        'weight and bias are exchanged': plain * bias + weight,
         'weight and bias are missing': plain,
         'the bias is missing': plain * weight,
         'the weight is missing': plain + bias,
         'that divides by the variance: take its root': after(far / (var + eps)),
         'the rows are divided, but not shifted to mean 0': after(x / (var + eps).sqrt()),
+        'the rows are not shifted: take the mean off, then square':
+            after(x / ((x * x).mean(-1, keepdim=True) + eps).sqrt()),
+        'that is the mean over the first dimension: take it over the channels, the last one': after(F.layer_norm(
+            x.transpose(0, 2), x.shape[:1], eps=eps).transpose(0, 2)),
+        'that is the root of a sum: take that of the mean':
+            after(far / (far.pow(2).sum(-1, keepdim=True) + eps).sqrt()),
+        'that is the mean distance: square the distances, and take the root of their mean':
+            after(far / (far.abs().mean(-1, keepdim=True) + eps)),
         'eps stands outside the root: add it to the mean square, then take the root': after(far / (var.sqrt() + eps)),
         'eps is missing: a row whose numbers are all alike divides 0 by 0': after(far / var.sqrt()),
         'eps is fixed at a small number: use the one that is given': after(far / (var + 1e-6).sqrt()),
@@ -279,18 +341,19 @@ def _norm_slips(x, weight, bias, eps):
 
 def _norm_trains(fn, x):
     "The gradients of the three tensors, beside torch's."
-    inputs = [x, torch.rand(x.shape[-1]) + .5, torch.randn(x.shape[-1])]
-    mine, ours = ([v.clone().requires_grad_() for v in inputs] for _ in range(2))
-    got, given = fn(*mine, 1e-6), 'x, weight and bias that want a gradient'
-    wrong_if(not got.requires_grad, 'it is cut off from its gradient, so nothing before it could train: '
-             'leave out `.detach()`, `.data`, `.item()` and `no_grad`', given)
+    inputs = [v.requires_grad_() for v in (x, torch.rand(x.shape[-1]) + .5, torch.randn(x.shape[-1]))]
     aim = torch.randn_like(x)
-    (got * aim).sum().backward()
-    (F.layer_norm(ours[0], x.shape[-1:], *ours[1:], 1e-6) * aim).sum().backward()
-    for name, a, b in zip(('x', 'weight', 'bias'), mine, ours):
-        wrong_if(a.grad is None, f'{name} gets no gradient: leave out `.detach()`, `.data` and `.item()`', given)
-        agree(a.grad, b.grad, given, where=f'the gradient of {name}; is a part of it computed without gradient?',
-              rtol=1e-3, atol=1e-4)
+
+    def gradients(norm):
+        out = (norm(*inputs, 1e-6) * aim).sum()
+        return torch.autograd.grad(out, inputs, allow_unused=True) if out.requires_grad else 3 * [None]
+
+    ours = gradients(lambda x, weight, bias, eps: F.layer_norm(x, x.shape[-1:], weight, bias, eps))
+    for name, got, true in zip(('x', 'weight', 'bias'), gradients(fn), ours):
+        given = f'the gradient of {name}'
+        wrong_if(got is None, f'{name} gets no gradient, so nothing before it could train: '
+                 'leave out `.detach()`, `.data`, `.item()` and `no_grad`', given)
+        agree(got, true, given, where=f'{given}; is a part of it computed without gradient?', rtol=1e-3, atol=1e-4)
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #mine-check
 def _unseen(n):
@@ -321,10 +384,17 @@ def _my_classifier(fn):
             raise NotYet(f'the file holds no classifier: {e}') from None
         vocab = there.facts['vocab']
         wrong_if(sorted(vocab) != ['cat', 'dog'], f"the labels should be 'cat' and 'dog', and are {vocab[:4]}", given)
-        files, labels = _unseen(25)
-        said = [vocab[i] for i in there.scores(files).argmax(1)]
-    wrong = sum(a != b for a, b in zip(said, labels))
-    found = f'{wrong} of 50 new photographs are named wrongly'
-    wrong_if(wrong > 32, f'{found}: are the two labels exchanged?', given)
-    wrong_if(wrong > 15, f'{found}, by chance it would be 25: was it trained?', given)
+        files, labels = _unseen(30)
+        scores, y = there.scores(files), torch.tensor([vocab.index(label) for label in labels])
+    wrong = (scores.argmax(1) != y).sum().item()
+    loss, turned = (F.cross_entropy(scores, labels).item() for labels in (y, 1 - y))
+    found = f'{wrong} of 60 new photographs are named wrongly'
+    wrong_if(wrong > 42 and turned < 5, f'{found}: are the two labels exchanged?', given)
+    wrong_if(wrong > 18, f'{found}, and a quarter at most should be; by chance it would be 30. Was it trained?', given)
+    wrong_if(loss > 5, f'it is very sure where it is wrong, the loss on new photographs is {loss:.1f}: was it trained?',
+             given)
     wrong_if(not hasattr(got, 'get_preds'), 'the file is right; give the learner back too: return learn', given)
+    there.model, there.device = got.model.eval(), next(got.model.parameters()).device
+    others = (there.scores(files[::3]).argmax(1) != scores[::3].argmax(1)).sum()
+    wrong_if(others > 2, f'of 20 new photographs, the learner names {others} otherwise than the file: '
+             'export what you give back, when its training is over', given)
