@@ -15,6 +15,7 @@ import json
 import math
 
 import anywidget
+import numpy as np
 import torch
 import traitlets
 from ipywidgets import DOMWidget
@@ -66,10 +67,18 @@ class Finite(traitlets.CFloat):
         raise traitlets.TraitError(f'{self.name} must be a finite number, got {value}.')
 
 # %% ../../nbs/tools/widgets/portable.ipynb #given
+def _doubles(values):
+    "A list, an array, a tensor or a column of a table as a float64 tensor. What holds no numbers is a ValueError."
+    is_array = hasattr(values, '__array__') and not isinstance(values, torch.Tensor)
+    try:
+        if is_array: values = np.array(values, dtype=float) # a copy: torch takes no array that runs backwards
+        return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError) as e: raise ValueError(f'x and y must be lists of numbers: {e}.') from None
+
 def points(x, # (n,) places
            y) -> tuple: # (n,) heights
     "`x` and `y` as two float64 tensors (n,): two points or more, all numbers finite. Anything else is a ValueError."
-    x, y = (torch.as_tensor(v, dtype=torch.float64).detach().cpu() for v in (x, y))
+    x, y = _doubles(x), _doubles(y)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError('x and y must be two lists of the same length, at least 2 numbers each: '
                          f'got shapes {tuple(x.shape)} and {tuple(y.shape)}.')
