@@ -89,7 +89,8 @@ function wiring({squash, xname, yname}) {
     )
     back.append(plain, go, ...(bname ? [come] : []))
     const ahead = fname && (dy ? word([mx + 10, my + 4], 'start', bold) : word([mx, my - 9], 'middle', bold))
-    const felt = bname && (dy ? word([mx - 16, my + 4], 'end', red) : word([mx, my + (at.row ? 28 : 34)], 'middle', red))
+    const below = my + (at.row ? 28 : 34)
+    const felt = bname && (dy ? word([mx - 16, my + 4], 'end', red) : word([mx, below], 'middle', red))
     edges.push({plain, go, come, ahead, felt, fname, fstage, bname, bstage})
   }
   const circle = ([x, y], r = 24) => {

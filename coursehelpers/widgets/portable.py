@@ -73,7 +73,8 @@ def _doubles(values):
     try:
         if is_array: values = np.array(values, dtype=float) # a copy: torch takes no array that runs backwards
         return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
-    except (TypeError, ValueError) as e: raise ValueError(f'x and y must be lists of numbers: {e}.') from None
+    except (TypeError, ValueError) as e:
+        raise ValueError(f'x and y must be lists of numbers: {e}.') from None
 
 def points(x, # (n,) places
            y) -> tuple: # (n,) heights
