@@ -71,8 +71,8 @@ def _doubles(values):
     "A list, an array, a tensor or a column of a table as a float64 tensor. What holds no numbers is a ValueError."
     is_array = hasattr(values, '__array__') and not isinstance(values, torch.Tensor)
     try:
-        if is_array: values = np.array(values, dtype=float) # a copy: torch takes no array that runs backwards
-        return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+        given = np.array(values, dtype=float) if is_array else values # a copy: torch takes no array that runs backwards
+        return torch.as_tensor(given, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError) as e:
         raise ValueError(f'x and y must be lists of numbers: {e}.') from None
 
