@@ -7,10 +7,11 @@ __all__ = ['COLOURS', 'figure', 'to_png', 'to_jpeg', 'content', 'show', 'plain_t
 
 # %% ../nbs/tools/plots.ipynb #48ab87b9
 import io
+import os
 
 import matplotlib.pyplot as plt
 from IPython.display import display
-from PIL import Image
+from PIL import Image, ImageDraw
 
 # %% ../nbs/tools/plots.ipynb #0ba0ef20
 COLOURS = dict(blue='#0072b2', orange='#e69f00', green='#009e73', vermillion='#d55e00', purple='#cc79a7',
@@ -27,20 +28,32 @@ def figure(w:float=6, # width of one panel, in inches
     "A figure in the house style and its axes: one `Axes`, or an array of them as `plt.subplots` gives."
     with plt.rc_context(_style):
         fig, ax = plt.subplots(rows, cols, figsize=(w*cols, h*rows), layout='constrained')
+    fig.get_layout_engine().set(w_pad=.1, h_pad=.08) # inches: the rim of a light card on a dark page
     plt.close(fig)
     return fig, ax
 
 # %% ../nbs/tools/plots.ipynb #7e954f55
+def _card(picture):
+    "The picture with a palette as a card: its four corners are round, and see-through."
+    clear, mask = len(picture.getpalette()) // 3, Image.new('1', picture.size, 1)
+    radius = min(picture.size) // 40 + 2
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), radius, fill=0)
+    if clear > 255: return picture # no colour is left for the corners
+    picture.putpalette([*picture.getpalette(), 255, 255, 255])
+    picture.paste(clear, mask=mask)
+    picture.info['transparency'] = clear
+    return picture
+
 def to_png(fig, # a matplotlib figure
            dpi:int=90, # dots per inch
            colours:int=32) -> bytes: # size of the palette, at most 256
-    "The figure as PNG bytes, with a palette."
+    "The figure as PNG bytes, with a palette: a light card, whose round corners let a dark page through."
     buffer, small = io.BytesIO(), io.BytesIO()
     fig.savefig(buffer, format='png', dpi=dpi)
     is_photo = colours >= 256 # it has more shades than any palette
     dither = Image.Dither.FLOYDSTEINBERG if is_photo else Image.Dither.NONE
     picture = Image.open(buffer).convert('RGB').quantize(colours, Image.Quantize.MEDIANCUT, dither=dither)
-    picture.save(small, 'PNG', optimize=True)
+    _card(picture).save(small, 'PNG', optimize=True)
     return small.getvalue()
 
 # %% ../nbs/tools/plots.ipynb #to-jpeg
@@ -52,6 +65,10 @@ def to_jpeg(fig, # a matplotlib figure
     return buffer.getvalue()
 
 # %% ../nbs/tools/plots.ipynb #ba0fc746
+def _sharpness():
+    "Pixels of a picture for one of the page: two, as sharp screens have; one where it is stored in a notebook."
+    return 1 if 'COURSE_STORED' in os.environ else 2
+
 def content(fig, # a matplotlib figure
             alt:str, # what a reader who cannot see it should know
             colours:int=32, # size of the palette, at most 256
@@ -60,8 +77,10 @@ def content(fig, # a matplotlib figure
     if not alt.strip():
         raise ValueError('show(fig, alt): alt is empty. Say what the figure shows.')
     kind = 'image/jpeg' if jpeg else 'image/png'
-    picture = to_jpeg(fig) if jpeg else to_png(fig, colours=colours)
-    return dict(data={kind: picture, 'text/plain': alt}, metadata={kind: {'alt': alt}})
+    dpi, sharp = 90, _sharpness()
+    picture = to_jpeg(fig, dpi * sharp) if jpeg else to_png(fig, dpi * sharp, colours)
+    width = {'width': round(fig.get_figwidth() * dpi)} if sharp > 1 else {}
+    return dict(data={kind: picture, 'text/plain': alt}, metadata={kind: {'alt': alt, **width}})
 
 def show(fig, # a matplotlib figure
          alt:str, # what a reader who cannot see it should know: what is drawn, and what it shows

@@ -68,5 +68,6 @@ myst_enable_extensions = ['dollarmath', 'alert']
 html_theme = 'sphinx_book_theme'
 html_theme_options = dict(repository_url=f'https://github.com/{course.repo}', repository_branch=course.branch,
                           path_to_docs='nbs/full', use_repository_button=True)
+html_static_path, html_css_files = ['_static'], ['course.css']
 # pages link to files of the repository (settings.ini, clean notebooks) that are no pages
 suppress_warnings = ['myst.xref_missing', 'mystnb.unknown_mime_type']

@@ -233,8 +233,8 @@ def module(page, w, call):
 def press(at, name): at.get_by_role('button', name=name).click()
 
 
-def static_page(folder, *pictures):
-    "The address of a page made by nbconvert from a notebook with these pictures as stored outputs."
+def static_page(folder, *pictures, theme='light'):
+    "The address of a page made by nbconvert, light or dark, from a notebook with these pictures as stored outputs."
     import nbformat
     from nbconvert import HTMLExporter
     nb = nbformat.v4.new_notebook()
@@ -243,8 +243,8 @@ def static_page(folder, *pictures):
         nb.cells.append(nbformat.v4.new_code_cell('w',
                                                   outputs=[nbformat.v4.new_output('display_data', data=data,
                                                                                   metadata=meta)]))
-    path = Path(folder)/'page.html'
-    path.write_text(HTMLExporter().from_notebook_node(nb)[0])
+    path = Path(folder)/f'{theme}.html'
+    path.write_text(HTMLExporter(theme=theme).from_notebook_node(nb)[0])
     return path.as_uri()
 
 

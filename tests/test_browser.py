@@ -29,12 +29,13 @@ pytestmark = pytest.mark.xdist_group('browser')
 CELLS = ['import json, torch\nfrom coursehelpers.curves import mae, mk_quad, mse, noisy, quad, sum_of_relus\n'
          'from coursehelpers.widgets.fit import build_relus, fit_by_hand, lr_explorer\nx, y = noisy(mk_quad(3., 2., '
          '1.))\nw = fit_by_hand(quad, x, y)\nw',
-         'print(w.params)', 'r = build_relus(x, y, n=2)\nr', 'e = lr_explorer(quad, x, y)\ne']
+         'print(w.params)', 'r = build_relus(x, y, n=2)\nr', 'e = lr_explorer(quad, x, y)\ne',
+         'from coursehelpers.plots import figure, show\nfig, ax = figure(5, 3)\nshow(fig, "Nothing yet.")']
 
 
 @pytest.fixture(scope='module')
 def page(browser):
-    with in_lab(browser, 'fits', CELLS, (0, 2, 3)) as page:
+    with in_lab(browser, 'fits', CELLS, (0, 2, 3, 4)) as page:
         yield page
 
 
@@ -248,7 +249,9 @@ def test_add_remove_descend(page, relus):
     start = curve(relus)
     press(relus, 'add a ReLU')
     wait(lambda: of(page, 'len(r.params)') == 3)
-    assert of(page, 'r.params')[2][0] == 0
+    ws, ks = zip(*of(page, 'r.params'))
+    assert list(ks) == sorted(ks), 'corners are numbered from left to right'
+    assert f'Corner {ws.index(0) + 1} is new' in relus.get_by_role('status').text_content()
     for _ in range(20):
         relus.get_by_role('button', name='add a ReLU').click(force=True)
     wait(lambda: of(page, 'len(r.params)') == 20)
@@ -286,6 +289,12 @@ def test_learning_rate_slider(page):
     wait(lambda: of(page, 'e.lr') == pytest.approx(.1) and len(of(page, 'e.walk[1]')) == 41)
     last = f"{of(page, 'e.walk[1][-1]'):#.4g}"
     assert f'to {last}.' in words.text_content()
+
+
+def test_figures_are_sharp_on_a_sharp_screen(page):
+    shown = cell(page, 4).locator('.jp-RenderedImage img').evaluate('e => [e.naturalWidth, e.naturalHeight, e.width, '
+                                                                    'e.height]')
+    assert shown == [900, 540, 450, 270]
 
 
 # The maths of the page against exported Python and autograd

@@ -29,7 +29,7 @@ def kernel_environment(spare, # an empty folder that nobody else uses
                        progress:bool=False, # may checks write the learner's progress?
                        offline:bool=False) -> dict: # see no data but what the lessons make themselves?
     "The environment that a notebook's kernel gets."
-    env = dict(os.environ, PYTHONHASHSEED='0')
+    env = dict(os.environ, PYTHONHASHSEED='0', COURSE_STORED='1') # pictures that are stored are drawn small
     if offline: env['COURSEHELPERS_DATA_ROOT'] = f'{spare}/data'
     if profile: env['COURSEHELPERS_RUN_PROFILE'] = profile
     if not progress: env['COURSEHELPERS_RUN_PROGRESS'] = f'{spare}/progress.json'
@@ -75,6 +75,21 @@ def run_notebook(path:Path, # a notebook's file
 # %% ../../nbs/tools/author/running.ipynb #12e16dd1
 _live = 'application/vnd.jupyter.widget-view+json'
 
+_move = 'Run this cell to move it.'
+_caption = dict(output_type='display_data', metadata={}, data={'text/plain': _move, 'text/html': f'<em>{_move}</em>'})
+
+def _with_stills(outputs, models):
+    "The outputs of a cell; in the place of sliders what they show at first, and a line that says how to move it."
+    seen = []
+    for o in outputs:
+        seen.append(o)
+        if set(o.get('data', {})) - {'text/plain'} != {_live}: continue
+        children = models.get(o['data'][_live]['model_id'], {}).get('state', {}).get('children', [])
+        states = [models.get(child.removeprefix('IPY_MODEL_'), {}).get('state', {}) for child in children]
+        shown = [inside for state in states for inside in state.get('outputs', [])]
+        seen += [*shown, copy.deepcopy(_caption)] if shown else []
+    return seen
+
 def _still(outputs):
     "The outputs of a cell without what moves; neighbouring pieces of printed text are one."
     kept = []
@@ -93,9 +108,9 @@ def tidy(nb:dict) -> dict: # a notebook
     "A notebook as it is stored: without what differs from run to run. A new dict."
     from nbdev.clean import clean_nb
     nb = copy.deepcopy(nb)
+    models = nb['metadata'].pop('widgets', {}).get('application/vnd.jupyter.widget-state+json', {}).get('state', {})
     for c in nb['cells']:
-        if 'outputs' in c: c['outputs'] = _still(c['outputs'])
-    nb['metadata'].pop('widgets', None)
+        if 'outputs' in c: c['outputs'] = _still(_with_stills(c['outputs'], models))
     clean_nb(nb, allowed_metadata_keys=['course'], allowed_cell_metadata_keys=FOLDS,
              allowed_out_metadata_keys=['image/png', 'image/jpeg', 'image/svg+xml'])
     return nb

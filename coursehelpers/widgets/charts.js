@@ -37,7 +37,10 @@ const counted = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
 function scale(d0, d1, r0, r1) {
   const s = v => r0 + ((v - d0) / (d1 - d0)) * (r1 - r0)
   s.back = r => d0 + ((r - r0) / (r1 - r0)) * (d1 - d0)
-  s.ends = [d0, d1]
+  s.to = (from, end) => {
+    r0 = from
+    r1 = end
+  }
   return s
 }
 function ticks(lo, hi, count = 5) {
@@ -52,49 +55,87 @@ function ticks(lo, hi, count = 5) {
 const line = (xs, ys, sx, sy) =>
   xs.map((x, i) => `${i ? 'L' : 'M'}${sx(x).toFixed(1)} ${clamp(sy(ys[i]), -4e3, 4e3).toFixed(1)}`).join('')
 
-// An svg with a frame, ticks and axis names; what is added to .inside is clipped to the frame.
-function chart({width, height, x, y, xname, yname, left = 46, right = 12}) {
-  const [l, r, t, b] = [left, width - right, 8, height - 34]
+// Call heard(width) now, if the node is on its page, and whenever its width on the screen changes.
+function watch(node, heard) {
+  let was = 0
+  const look = () => {
+    const now = Math.floor(node.getBoundingClientRect().width)
+    if (now && now !== was) heard((was = now))
+  }
+  new ResizeObserver(() => requestAnimationFrame(look)).observe(node)
+  look()
+}
+
+// An svg with a frame, ticks and axis names; what is added to .inside is clipped to the frame. fit() draws it, from
+// then on, at its true size on the screen, so that text and handles keep theirs; keep(f) calls f at every new size.
+function chart({width, height, x, y, xname, yname, left = 46, right = 12, least = 140}) {
   const id = unique()
-  const sx = scale(...x, l, r)
-  const sy = scale(...y, b, t)
+  const sx = scale(...x, 0, 1)
+  const sy = scale(...y, 0, 1)
+  const kept = []
+  const pane = draw('rect')
   const inside = draw('g', {'clip-path': `url(#${id})`})
   const marks = draw('g', {class: 'ch-axis'})
   const svg = draw(
     'svg',
     {viewBox: `0 0 ${width} ${height}`, role: 'img'},
-    draw('clipPath', {id}, draw('rect', {x: l, y: t, width: r - l, height: b - t})),
+    draw('clipPath', {id}, pane),
     marks,
     inside
   )
-  const xticks = (v, at = sx(v)) =>
+  const c = {svg, inside, sx, sy}
+  c.xticks = (v, at = sx(v)) =>
     marks.append(
-      draw('path', {d: `M${at} ${b}V${t}`, class: 'ch-grid'}),
-      draw('text', {x: at, y: b + 14, 'text-anchor': 'middle'}, short(v))
+      draw('path', {d: `M${at} ${c.b}V${c.t}`, class: 'ch-grid'}),
+      draw('text', {x: at, y: c.b + 15, 'text-anchor': 'middle'}, short(v))
     )
-  const yticks = (v, at = sy(v)) =>
+  c.yticks = (v, at = sy(v)) =>
     marks.append(
-      draw('path', {d: `M${l} ${at}H${r}`, class: 'ch-grid'}),
-      draw('text', {x: l - 5, y: at + 4, 'text-anchor': 'end'}, short(v))
+      draw('path', {d: `M${c.l} ${at}H${c.r}`, class: 'ch-grid'}),
+      draw('text', {x: c.l - 5, y: at + 4, 'text-anchor': 'end'}, short(v))
     )
-  const names = () =>
+  c.names = () => {
+    const [across, up] = [(c.l + c.r) / 2, (c.t + c.b) / 2]
     marks.append(
-      draw('path', {d: `M${l} ${t}V${b}H${r}`, class: 'ch-frame'}),
-      draw('text', {x: (l + r) / 2, y: height - 4, 'text-anchor': 'middle'}, xname),
-      draw('text', {x: 11, y: (t + b) / 2, 'text-anchor': 'middle', transform: `rotate(-90 11 ${(t + b) / 2})`}, yname)
+      draw('path', {d: `M${c.l} ${c.t}V${c.b}H${c.r}`, class: 'ch-frame'}),
+      draw('text', {x: across, y: c.height - 4, 'text-anchor': 'middle'}, xname),
+      draw('text', {x: 11, y: up, 'text-anchor': 'middle', transform: `rotate(-90 11 ${up})`}, yname)
     )
-  const clear = () => marks.replaceChildren()
-  return {svg, inside, sx, sy, l, r, t, b, xticks, yticks, names, clear}
+  }
+  c.clear = () => marks.replaceChildren()
+  function size(wide, high) {
+    Object.assign(c, {width: wide, height: high, l: left, r: wide - right, t: 8, b: high - 36})
+    sx.to(c.l, c.r)
+    sy.to(c.b, c.t)
+    set(svg, {viewBox: `0 0 ${wide} ${high}`})
+    set(pane, {x: c.l, y: c.t, width: Math.max(c.r - c.l, 0), height: c.b - c.t})
+    kept.forEach(f => f())
+  }
+  c.keep = f => {
+    kept.push(f)
+    f()
+  }
+  // Its shape, but never so high that the sliders below leave a low window.
+  const high = wide => clamp((wide * height) / width, least, Math.max(least, 190, innerHeight * 0.45))
+  c.fit = () => watch(svg, wide => size(wide, Math.round(high(wide))))
+  size(width, height)
+  return c
 }
 function plot(options) {
   const c = chart(options)
-  ticks(...options.x).forEach(v => c.xticks(v))
-  ticks(...options.y).forEach(v => c.yticks(v))
-  c.names()
+  c.keep(() => {
+    c.clear()
+    ticks(...options.x).forEach(v => c.xticks(v))
+    ticks(...options.y).forEach(v => c.yticks(v))
+    c.names()
+  })
   return c
 }
-const dots = (c, x, y) =>
-  c.inside.append(...x.map((v, i) => draw('circle', {cx: c.sx(v), cy: c.sy(y[i]), r: 3.5, class: 'ch-dot'})))
+function dots(c, x, y) {
+  const marks = x.map(() => draw('circle', {r: 3.5, class: 'ch-dot'}))
+  c.inside.append(...marks)
+  c.keep(() => marks.forEach((mark, i) => set(mark, {cx: c.sx(x[i]), cy: c.sy(y[i])})))
+}
 
 // Losses over time on a logarithmic axis; a diamond marks the lowest.
 function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', end = 0}) {
@@ -105,18 +146,24 @@ function lossPlot({width = 360, height = 150, xname = 'moves and steps', label =
   c.inside.append(path, points, low)
   set(c.svg, {'aria-label': label})
   let frame = ''
+  let last = null
+  c.keep(() => {
+    frame = ''
+    if (last) show(last)
+  })
   function show(losses, alt) {
+    last = losses
     const up = losses.map(v => Math.log10(Math.max(v, 1e-12)))
     const at = up.indexOf(Math.min(...up))
     const most = Math.max(...up)
     const count = Math.max(losses.length - 1, 8)
     const lo = Math.floor((up[at] - 0.1) * 4) / 4
     const hi = Math.max(lo + 0.5, Math.ceil((most + 0.1) * 4) / 4)
-    const last = end || 2 ** Math.ceil(Math.log2(count))
-    const sx = scale(0, last, c.l + 6, c.r - 6)
+    const upto = end || 2 ** Math.ceil(Math.log2(count))
+    const sx = scale(0, upto, c.l + 6, c.r - 6)
     const sy = scale(lo, hi, c.b, c.t)
-    if (frame !== [lo, hi, last].join()) {
-      frame = [lo, hi, last].join()
+    if (frame !== [lo, hi, upto].join()) {
+      frame = [lo, hi, upto].join()
       c.clear()
       const parts = hi - lo > 4 ? [1] : hi - lo > 1.7 ? [1, 3] : [1, 2, 3, 5, 7]
       const skip = Math.ceil((hi - lo) / 6)
@@ -125,7 +172,7 @@ function lossPlot({width = 360, height = 150, xname = 'moves and steps', label =
           const v = e + Math.log10(m)
           if (v >= lo && v <= hi && e % skip === 0) c.yticks(m * 10 ** e, sy(v))
         }
-      ticks(0, last, 4).forEach(v => Number.isInteger(v) && c.xticks(v, sx(v)))
+      ticks(0, upto, 4).forEach(v => Number.isInteger(v) && c.xticks(v, sx(v)))
       c.names()
     }
     set(path, {
@@ -140,7 +187,7 @@ function lossPlot({width = 360, height = 150, xname = 'moves and steps', label =
     set(low, {transform: `translate(${sx(at)} ${sy(up[at])})`})
     if (alt) set(c.svg, {'aria-label': `${label}: ${alt}`})
   }
-  return {svg: c.svg, show}
+  return {svg: c.svg, show, fit: c.fit}
 }
 
 // A row of named values: scores([name, ...]) gives {node, show(values)}.

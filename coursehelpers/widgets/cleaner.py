@@ -25,7 +25,7 @@ from ..base.files import DataError, locked, shipped, whole
 from ..images.sets import Pictures, Problem
 from ..plots import figure, plain_text
 from ..settings import settings
-from .portable import Portable, javascript
+from .portable import Portable, javascript, styles
 
 # %% ../../nbs/tools/widgets/cleaner.ipynb #f91e435e
 def _home(pictures):
@@ -150,7 +150,7 @@ class Cleaner(Portable):
     """The pictures that a learner finds hardest, to relabel or set aside. Each choice is written to cleaning.csv at
     once; no file is touched. `choices` is {row as text: label, or '' for set aside}. Without pictures to look at: a
     `DataError`; any other bad input: a ValueError."""
-    _esm = javascript('cleaner')
+    _esm, _css = javascript('cleaner'), styles('cleaner')
     data, choices, said = traitlets.Dict(), traitlets.Dict(), traitlets.Unicode()
 
     def __init__(self, learn, # its loaders come from `loaders`

@@ -83,19 +83,20 @@ function render({model, el}) {
   const hands = make(
     'div',
     {class: 'ch-panel'},
+    score.node,
     ...knobs.map(k => k.row),
     make('div', {class: 'ch-bar'}, one, go.node, make('label', {}, 'lr ', rate.input)),
     make('div', {class: 'ch-bar'}, reset, back)
   )
-  const book = panel(score.node, past.svg)
+  const book = panel(title('History of the loss'), past.svg)
   const {voice, say} = shell(
     el,
     make(
       'div',
-      {class: 'ch-cols'},
+      {class: 'ch-cols ch-four'},
       panel(title('Data and your curve', make('label', {}, toggle, ' residuals')), seen.svg),
-      land.node,
       hands,
+      land.node,
       book
     )
   )
@@ -210,8 +211,9 @@ function render({model, el}) {
 
   begin(model.get('params'))
   lr = model.get('lr')
-  redraw()
+  seen.keep(redraw)
   describe()
+  ;[seen, land, past].forEach(c => c.fit())
   return () => {
     halt()
     settling.drop()

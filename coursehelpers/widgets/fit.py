@@ -184,7 +184,7 @@ def build_relus(x, # (k,) where the points are
 class LrExplorer(Portable):
     "The picture that `lr_explorer` gives: `lr`, and the `walk` that it makes."
     _esm = javascript('loss_surface', 'learning_rate')
-    data, lr = traitlets.Dict(), Finite(.01, min=1e-9)
+    data, lr = traitlets.Dict(), Finite(.01, min=1e-300) # points far out need tiny steps
 
     @property
     def walk(self) -> tuple:

@@ -44,11 +44,12 @@ function render({model, el}) {
     bad: text => say(text, true)
   })
   const row = knobRow('learning rate', slider, number.input, ' long')
-  const {say} = shell(
+  const hand = panel(row)
+  const {voice, say} = shell(
     el,
-    make('div', {class: 'ch-cols'}, land.node, panel(title('Loss after each step'), past.svg)),
-    row
+    make('div', {class: 'ch-cols ch-rate'}, land.node, hand, panel(title('Loss after each step'), past.svg))
   )
+  hand.append(voice)
   let walked
   const send = exchange(
     model,
@@ -84,6 +85,8 @@ function render({model, el}) {
     settle()
   }
   load()
+  land.fit()
+  past.fit()
   return send.end
 }
 export default {render}

@@ -103,37 +103,42 @@ function surface({data, maths, pick, settle}) {
       yname: names[j],
       right: 58
     })
-    const wide = ends[1] - ends[0]
-    const [px, py] = [(c.r - c.l) / wide, (c.t - c.b) / wide]
     rings = levels.map((_, k) => draw('ellipse', {fill: HEAT[k], class: 'ch-ring'})).reverse()
-    const map = draw('g', {transform: `matrix(${px} 0 0 ${py} ${c.sx(0)} ${c.sy(0)})`}, ...rings)
+    const map = draw('g', {}, ...rings)
+    const ground = draw('rect', {fill: HEAT.at(-1)})
+    const legend = draw('g')
     trails = [draw('path', {class: 'ch-trail under'}), draw('path', {class: 'ch-trail'})]
     stops = draw('path', {class: 'ch-stops'})
     best = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
     here = draw('circle', {class: 'ch-here', r: 6})
     c.inside.append(
-      draw('rect', {x: c.l, y: c.t, width: c.r - c.l, height: c.b - c.t, fill: HEAT.at(-1)}),
+      ground,
       map,
       ...trails,
       stops,
       best,
       here
     )
-    const tall = (c.b - c.t) / HEAT.length
-    HEAT.forEach((fill, k) =>
-      c.svg.append(draw('rect', {x: c.r + 9, y: c.b - (k + 1) * tall, width: 10, height: tall + 0.5, fill}))
-    )
-    levels.forEach(
-      (v, k) =>
-        k % 3 === 0 &&
-        c.svg.append(
-          draw('text', {class: 'ch-small', x: c.r + 22, y: c.b - (k + 1) * tall + 4}, short(+v.toPrecision(2)))
-        )
-    )
+    c.svg.append(legend)
+    const lay = () => {
+      const wide = ends[1] - ends[0]
+      const [px, py] = [(c.r - c.l) / wide, (c.t - c.b) / wide]
+      set(map, {transform: `matrix(${px} 0 0 ${py} ${c.sx(0)} ${c.sy(0)})`})
+      set(ground, {x: c.l, y: c.t, width: c.r - c.l, height: c.b - c.t})
+      const tall = (c.b - c.t) / HEAT.length
+      const bars = HEAT.map((fill, k) =>
+        draw('rect', {x: c.r + 9, y: c.b - (k + 1) * tall, width: 10, height: tall + 0.5, fill})
+      )
+      const values = levels.map((v, k) =>
+        draw('text', {class: 'ch-small', x: c.r + 22, y: c.b - (k + 1) * tall + 4}, short(+v.toPrecision(2)))
+      )
+      legend.replaceChildren(...bars, ...values.filter((_, k) => k % 3 === 0))
+      if (last) show(last)
+    }
     if (pick) {
       const move = e => {
         const r = c.svg.getBoundingClientRect()
-        const k = 360 / r.width
+        const k = c.width / r.width
         const w = last.w.slice()
         const snap = v => +clamp(Math.round(v / step) * step, ...ends).toFixed(8)
         w[i] = snap(c.sx.back((e.clientX - r.left) * k))
@@ -151,7 +156,8 @@ function surface({data, maths, pick, settle}) {
     }
     holder.replaceChildren(c.svg)
     drawn = ''
-    if (last) show(last)
+    c.keep(lay)
+    if (last) c.fit()
   }
   function show(state) {
     last = state
@@ -183,5 +189,6 @@ function surface({data, maths, pick, settle}) {
   const spot = make('span', {class: 'ch-spot'}, '●')
   const lowest = make('span', {class: 'ch-lowest'}, '◆')
   const key = make('span', {class: 'ch-key'}, spot, ' here ', lowest, ' best')
-  return {node: panel(title('Loss surface', key, ...which), holder), show, alt, pair: () => [names[i], names[j]]}
+  const pair = () => [names[i], names[j]]
+  return {node: panel(title('Loss surface', key, ...which), holder), show, alt, pair, fit: () => c.fit()}
 }

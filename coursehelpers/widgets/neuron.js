@@ -22,56 +22,78 @@ function average(xs, ys, w, b, squash) {
   return {loss: mean('loss'), dw: mean('dw'), db: mean('db')}
 }
 
+// Where the parts stand on a sheet of this width: in a row with w, b and y above, or in a column with them beside.
+// Every place is [x, y]; `gap` is the length of the arrows that carry numbers.
+function places(squash, wide) {
+  const least = squash ? 670 : 546
+  const row = wide >= least * 0.95
+  const w = clamp(wide, row ? least : 260, row ? 940 : 400)
+  const gap = row ? (w - (squash ? 368 : 328)) / (squash ? 3.6 : 2.6) : 64
+  const half = row ? 20 : 18
+  let at = row ? 30 : 26
+  const go = (before, arrow, after) => (at += before + arrow + after)
+  const first = at
+  const mul = go(24, row ? gap * 0.6 : 20, half)
+  const add = go(half, gap, half)
+  const sig = squash ? go(half, gap, half) : 0
+  const loss = go(half, gap, row ? 48 : half)
+  const end = go(row ? 48 : half, row ? 26 : 22, 32)
+  const put = row ? v => [v, 118] : v => [w * 0.46, v]
+  const side = row ? v => [v, 32] : v => [w - 70, v]
+  const main = {x: put(first), mul: put(mul), add: put(add), sig: put(sig), loss: put(loss), end: put(end)}
+  return {...main, w: side(mul), b: side(add), y: side(loss), row, size: row ? [w, 190] : [w, end + 36]}
+}
+
 // The drawing of the neuron: circles hold given numbers, boxes do something with them.
-// Forward numbers stand on the solid arrows, backward numbers under the dashed ones.
+// Forward numbers stand on the solid arrows, backward numbers at the dashed ones.
 // show(p, forward, backward) reveals the first `forward` and `backward` stages.
 function wiring({squash, xname, yname}) {
-  const mid = 118
-  const top = 32
-  const at = squash
-    ? {x: 40, mul: 172, add: 316, sig: 456, loss: 634, end: 744}
-    : {x: 40, mul: 206, add: 380, loss: 594, end: 744}
-  const back = draw('g')
-  const front = draw('g')
-  const svg = draw('svg', {viewBox: '0 0 780 190', role: 'img', style: 'min-width:600px'}, back, front)
-  const word = (x, y, anchor = 'middle', style = '') =>
+  const svg = draw('svg', {role: 'img'})
+  let back, front, edges, cells, at
+  let last = null
+  const stages = squash ? [5, 4] : [4, 3]
+  const whole = stages[0]
+  const word = ([x, y], anchor = 'middle', style = '') =>
     front.appendChild(draw('text', {x, y, 'text-anchor': anchor, style: `font-size:12px;${style}`}))
-  const tip = (x, y, dx, dy, colour) =>
+  const tip = ([x, y], dx, dy, colour) =>
     draw('path', {
       d: `M${x} ${y}L${x - 8 * dx - 4 * dy} ${y - 8 * dy - 4 * dx}L${x - 8 * dx + 4 * dy} ${y - 8 * dy + 4 * dx}Z`,
       style: `fill:${colour}`
     })
   const bold = 'fill:var(--blue);font-weight:600'
   const red = 'fill:var(--red);font-weight:600'
-  const edges = []
-  // An edge: its ends, the forward number and its stage, the backward number and its stage.
-  function edge([x0, y0], [x1, y1], fname, fstage, bname, bstage) {
-    const flat = y0 === y1
-    const [dx, dy] = flat ? [1, 0] : [0, 1]
-    const m = flat ? (x0 + x1) / 2 : x0
-    const plain = draw('path', {d: `M${x0} ${y0}L${x1} ${y1}`, class: 'ch-frame'})
+  const way = (from, to) => `M${from}L${to}`
+  // An edge from one part to the next, each with room for its half; the forward number and its stage, the backward
+  // number and its stage. Numbers stand above and below an arrow that lies, right and left of one that stands.
+  function edge(from, to, r0, r1, fname, fstage, bname, bstage) {
+    const [dx, dy] = [Math.sign(to[0] - from[0]), Math.sign(to[1] - from[1])]
+    const a = [from[0] + dx * r0, from[1] + dy * r0]
+    const z = [to[0] - dx * r1, to[1] - dy * r1]
+    const [mx, my] = [(a[0] + z[0]) / 2, (a[1] + z[1]) / 2]
+    const plain = draw('path', {d: way(a, z), class: 'ch-frame'})
     const go = draw(
       'g',
       {},
-      draw('path', {d: `M${x0} ${y0}L${x1} ${y1}`, style: 'stroke:var(--blue);stroke-width:2.5'}),
-      tip(x1, y1, dx, dy, 'var(--blue)')
+      draw('path', {d: way(a, z), style: 'stroke:var(--blue);stroke-width:2.5'}),
+      tip(z, dx, dy, 'var(--blue)')
     )
-    const [ox, oy] = flat ? [0, 9] : [-9, 0]
+    const beside = ([x, y]) => (dy ? [x - 9, y] : [x, y + 9])
     const come = draw(
       'g',
       {},
       draw('path', {
-        d: `M${x0 + ox} ${y0 + oy}L${x1 + ox} ${y1 + oy}`,
+        d: way(beside(a), beside(z)),
         style: 'stroke:var(--red);stroke-width:2;stroke-dasharray:5 3'
       }),
-      tip(x0 + ox, y0 + oy, -dx, -dy, 'var(--red)')
+      tip(beside(a), -dx, -dy, 'var(--red)')
     )
     back.append(plain, go, ...(bname ? [come] : []))
-    const ahead = fname && (flat ? word(m, y0 - 9, 'middle', bold) : null)
-    const felt = bname && (flat ? word(m, y0 + 28, 'middle', red) : word(m - 16, (y0 + y1) / 2 + 4, 'end', red))
+    const ahead = fname && (dy ? word([mx + 10, my + 4], 'start', bold) : word([mx, my - 9], 'middle', bold))
+    const below = my + (at.row ? 28 : 34)
+    const felt = bname && (dy ? word([mx - 16, my + 4], 'end', red) : word([mx, below], 'middle', red))
     edges.push({plain, go, come, ahead, felt, fname, fstage, bname, bstage})
   }
-  const circle = (x, y, name, r = 24) => {
+  const circle = ([x, y], r = 24) => {
     front.append(
       draw('circle', {
         cx: x,
@@ -80,44 +102,58 @@ function wiring({squash, xname, yname}) {
         style: 'fill:var(--jp-layout-color1, Canvas);stroke:currentColor;stroke-width:1.4'
       })
     )
-    const t = word(x, y + 4, 'middle', 'font-weight:600')
-    word(x, y === top ? y + 4 : y + r + 14, y === top ? 'start' : 'middle', 'font-style:italic').textContent = name
-    if (y === top) set(front.lastChild, {x: x + r + 6})
-    return t
+    return word([x, y + 4], 'middle', 'font-weight:600')
   }
-  const does = (x, text, wide = 40) => {
+  const named = (place, anchor, text) => {
+    word(place, anchor, 'font-style:italic').textContent = text
+  }
+  const does = ([x, y], text, wide = 40) => {
+    const tall = at.row ? 40 : 36
     front.append(
       draw('rect', {
         x: x - wide / 2,
-        y: mid - 20,
+        y: y - tall / 2,
         width: wide,
-        height: 40,
+        height: tall,
         rx: 6,
         style: 'fill:var(--jp-layout-color2, rgba(128,128,128,.14));stroke:currentColor;stroke-width:1.4'
       })
     )
-    word(x, mid + 5, 'middle', `font-size:${wide > 40 ? 13 : 15}px;font-weight:600`).textContent = text
+    word([x, y + 5], 'middle', `font-size:${wide > 40 ? 13 : 15}px;font-weight:600`).textContent = text
   }
-  const last = squash ? 5 : 4
-  edge([at.x + 24, mid], [at.mul - 20, mid], null, 1)
-  edge([at.mul, top + 24], [at.mul, mid - 20], null, 1, 'dw', squash ? 4 : 3)
-  edge([at.mul + 20, mid], [at.add - 20, mid], 'w·x', 2, 'dwx', squash ? 3 : 2)
-  edge([at.add, top + 24], [at.add, mid - 20], null, 2, 'db', squash ? 3 : 2)
-  if (squash) edge([at.add + 20, mid], [at.sig - 20, mid], 'z', 3, 'dz', 2)
-  edge([(squash ? at.sig : at.add) + 20, mid], [at.loss - 48, mid], 'pred', last - 1, 'dpred', 1)
-  edge([at.loss, top + 24], [at.loss, mid - 20], null, last - 1)
-  edge([at.loss + 48, mid], [at.end - 32, mid], null, last)
-  const cells = {
-    x: circle(at.x, mid, xname),
-    w: circle(at.mul, top, 'weight w'),
-    b: circle(at.add, top, 'bias b'),
-    y: circle(at.loss, top, yname),
-    loss: circle(at.end, mid, 'loss', 32)
+  function build(wide) {
+    at = places(squash, wide)
+    edges = []
+    back = draw('g')
+    front = draw('g')
+    set(svg, {viewBox: `0 0 ${at.size.join(' ')}`, style: at.row ? '' : 'max-width:400px;margin:auto'})
+    svg.replaceChildren(back, front)
+    const half = at.row ? 20 : 18
+    const far = at.row ? 48 : half
+    const side = at.row ? half : 20
+    edge(at.x, at.mul, 24, half, null, 1)
+    edge(at.w, at.mul, 24, side, null, 1, 'dw', squash ? 4 : 3)
+    edge(at.mul, at.add, half, half, 'w·x', 2, 'dwx', squash ? 3 : 2)
+    edge(at.b, at.add, 24, side, null, 2, 'db', squash ? 3 : 2)
+    if (squash) edge(at.add, at.sig, half, half, 'z', 3, 'dz', 2)
+    edge(squash ? at.sig : at.add, at.loss, half, far, 'pred', whole - 1, 'dpred', 1)
+    edge(at.y, at.loss, 24, at.row ? half : 48, null, whole - 1)
+    edge(at.loss, at.end, far, 32, null, whole)
+    cells = {x: circle(at.x), w: circle(at.w), b: circle(at.b), y: circle(at.y), loss: circle(at.end, 32)}
+    const given = {w: 'weight w', b: 'bias b', y: yname}
+    for (const name in given) {
+      const [x, y] = at[name]
+      at.row ? named([x + 30, y + 4], 'start', given[name]) : named([x, y - 29], 'middle', given[name])
+    }
+    const [[x, y], [ex, ey]] = [at.x, at.end]
+    at.row ? named([x, y + 38], 'middle', xname) : named([x - 30, y + 4], 'end', xname)
+    at.row ? named([ex, ey + 46], 'middle', 'loss') : named([ex - 38, ey + 4], 'end', 'loss')
+    does(at.mul, '×')
+    does(at.add, '+')
+    does(at.loss, '(pred − y)²', 96)
+    if (squash) does(at.sig, 'σ')
+    if (last) show(...last)
   }
-  does(at.mul, '×')
-  does(at.add, '+')
-  does(at.loss, '(pred − y)²', 96)
-  if (squash) does(at.sig, 'σ')
   const value = {
     'w·x': p => p.wx,
     z: p => p.z,
@@ -129,8 +165,9 @@ function wiring({squash, xname, yname}) {
     db: p => p.db
   }
   function show(p, forward, backward) {
+    last = [p, forward, backward]
     for (const name of ['x', 'w', 'b', 'y']) write(cells[name], brief(p[name]))
-    write(cells.loss, forward >= last ? brief(p.loss) : '?')
+    write(cells.loss, forward >= whole ? brief(p.loss) : '?')
     for (const e of edges) {
       const on = forward >= e.fstage
       const off = e.bname && backward >= e.bstage
@@ -140,7 +177,8 @@ function wiring({squash, xname, yname}) {
       if (e.felt) write(e.felt, off ? `${e.bname} = ${told(value[e.bname](p))}` : '')
     }
   }
-  return {svg, show, stages: [last, squash ? 4 : 3]}
+  build(940)
+  return {svg, show, stages, fit: () => watch(svg.parentNode, build)}
 }
 
 function render({model, el}) {
@@ -230,7 +268,7 @@ function render({model, el}) {
           'solid → forward: the loss · dashed ← backward: how fast the loss moves with each number'
         )
       ),
-      make('div', {style: 'overflow-x:auto'}, sheet.svg)
+      sheet.svg
     ),
     bar,
     make('div', {class: 'ch-cols'}, panel(...knobs.map(k => k.row)), panel(score.node)),
@@ -416,7 +454,8 @@ function render({model, el}) {
   }
   load()
   history = [all().loss]
-  redraw()
+  c.keep(redraw)
+  ;[sheet, c, past].forEach(one => one.fit())
   return () => {
     clearTimeout(timer)
     send.end()

@@ -17,7 +17,7 @@ from PIL import Image
 from ..base.files import DataError
 from ..images.reading import read_picture
 from ..plots import COLOURS, figure, plain_text
-from .portable import Portable, javascript
+from .portable import Portable, javascript, styles
 
 # %% ../../nbs/tools/widgets/photo.ipynb #photo-class
 _side = 192 # pixels of the longer side that is shown
@@ -31,7 +31,7 @@ def _small(file):
 class Photo(Portable):
     """A place for a photograph and what `learn.predict` says of it. `label` and `parts` ({label: probability}, the
     likeliest first) hold the last answer."""
-    _esm = javascript('photo')
+    _esm, _css = javascript('photo'), styles('photo')
     sent, shown = traitlets.Dict(), traitlets.Dict() # by the page; by us
     label, parts = None, {}
 

@@ -15,6 +15,7 @@ import json
 import math
 
 import anywidget
+import numpy as np
 import torch
 import traitlets
 from ipywidgets import DOMWidget
@@ -35,9 +36,9 @@ def javascript(*names:str) -> str: # of one's own, without `.js`: 'neuron'
     return _joined(*(f'{name}.js' for name in ('charts', 'sliders', 'page', *names)))
 
 @functools.cache
-def styles() -> str:
-    "The CSS of all pictures: each page needs it once."
-    return _joined('page.css', 'charts.css', 'sliders.css', 'products.css', 'cleaner.css', 'photo.css')
+def styles(*names:str) -> str: # of one's own, without `.css`: 'photo'
+    "The CSS of a picture: page.css, charts.css and sliders.css, which all share, and its own files."
+    return _joined(*(f'{name}.css' for name in ('page', 'charts', 'sliders', *names)))
 
 # %% ../../nbs/tools/widgets/portable.ipynb #256e2bad
 class TensorTrait(traitlets.TraitType):
@@ -66,10 +67,19 @@ class Finite(traitlets.CFloat):
         raise traitlets.TraitError(f'{self.name} must be a finite number, got {value}.')
 
 # %% ../../nbs/tools/widgets/portable.ipynb #given
+def _doubles(values):
+    "A list, an array, a tensor or a column of a table as a float64 tensor. What holds no numbers is a ValueError."
+    is_array = hasattr(values, '__array__') and not isinstance(values, torch.Tensor)
+    try:
+        given = np.array(values, dtype=float) if is_array else values # a copy: torch takes no array that runs backwards
+        return torch.as_tensor(given, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError) as e:
+        raise ValueError(f'x and y must be lists of numbers: {e}.') from None
+
 def points(x, # (n,) places
            y) -> tuple: # (n,) heights
     "`x` and `y` as two float64 tensors (n,): two points or more, all numbers finite. Anything else is a ValueError."
-    x, y = (torch.as_tensor(v, dtype=torch.float64).detach().cpu() for v in (x, y))
+    x, y = _doubles(x), _doubles(y)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError('x and y must be two lists of the same length, at least 2 numbers each: '
                          f'got shapes {tuple(x.shape)} and {tuple(y.shape)}.')
@@ -87,7 +97,7 @@ def room(values:torch.Tensor, # any number of them
 # %% ../../nbs/tools/widgets/portable.ipynb #406d7825
 def _png(fig):
     "The figure as a small PNG in base64."
-    return base64.b64encode(to_png(fig, dpi=80, colours=48)).decode()
+    return base64.b64encode(to_png(fig, dpi=72, colours=16)).decode()
 
 # %% ../../nbs/tools/widgets/portable.ipynb #fb88b426
 def _packed(esm, css):
@@ -104,8 +114,9 @@ const bytes = Uint8Array.from(atob("{packed}"), c => c.charCodeAt(0))
 const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))
 const text = await new Response(unpacked).text()
 const {{ mount, css }} = await import(URL.createObjectURL(new Blob([text], {{type: "text/javascript"}})))
-const style = document.getElementById("ch-style") ?? document.head.appendChild(document.createElement("style"))
-Object.assign(style, {{id: "ch-style", textContent: css}})
+const id = "ch-style-{kind}"
+const style = document.getElementById(id) ?? document.head.appendChild(document.createElement("style"))
+Object.assign(style, {{id, textContent: css}})
 mount("{name}", {state})
 </script>'''
 
@@ -113,7 +124,8 @@ def _html(w, png, alt):
     "The picture `w` as HTML for a page without a kernel."
     state = json.dumps(w.state(), separators=(',', ':'), allow_nan=False).replace('<', '\\u003c')
     name = hashlib.sha1((type(w).__name__ + state).encode()).hexdigest()[:10]
-    return _page.format(name=name, alt=html.escape(alt), png=png, packed=_packed(w._esm, w._css), state=state)
+    packed, kind = _packed(w._esm, w._css), type(w).__name__
+    return _page.format(name=name, alt=html.escape(alt), png=png, packed=packed, kind=kind, state=state)
 
 # %% ../../nbs/tools/widgets/portable.ipynb #6b997e12
 class Portable(anywidget.AnyWidget):

@@ -67,6 +67,7 @@ function render({model, el}) {
   const col = draw('rect', {class: 'cm-col'})
   const spots = [0, 1, 2].map(() => draw('rect', {class: 'cm-spot'}))
   const svg = draw('svg', {role: 'img', tabindex: 0, 'data-lm-suppress-shortcuts': 'true'}, row, col, board, ...spots)
+  const holder = make('div', {class: 'cm-sheet'}, svg)
   svg.addEventListener('keydown', e => {
     const turn = {
       ArrowRight: () => step(1),
@@ -195,10 +196,10 @@ function render({model, el}) {
   ]
   const {voice, say} = shell(
     el,
-    make('div', {class: 'ch-cols'}, panel(svg), make('div', {class: 'ch-panel'}, slider, ...bars))
+    make('div', {class: 'cm-cols'}, holder, make('div', {class: 'ch-panel'}, slider, ...bars))
   )
   el.querySelector('.ch').classList.add('cm-wrap')
-  el.querySelector('.ch').insertBefore(voice, el.querySelector('.ch-cols'))
+  el.querySelector('.ch').insertBefore(voice, el.querySelector('.cm-cols'))
 
   // State
   const parse = name => {
@@ -288,7 +289,9 @@ function render({model, el}) {
     ay = by + k2 * H + GAP
     const width = Math.max(bx + m * W + 12, 300)
     const height = ay + n * H + 26
-    set(svg, {viewBox: `0 0 ${width} ${height}`, style: `max-width:${width}px`})
+    // Never so small that a cell is hard to hit or to read: what is wider than its place is scrolled
+    set(svg, {viewBox: `0 0 ${width} ${height}`, style: `max-width:${width}px;min-width:${0.9 * width}px`})
+    holder.style.flexBasis = `${width}px`
     board.replaceChildren()
     hits = {}
     const grid = (t, x, y, name) =>
@@ -372,6 +375,7 @@ function render({model, el}) {
       )
     p ? place(row, ax, ay + p.i * H, k * W, H) : place(row, 0, 0, 0, 0)
     p ? place(col, bx + p.j * W, by, W, k2 * H) : place(col, 0, 0, 0, 0)
+    if (p) holder.scrollLeft = Math.max(0, bx + (p.j + 1) * W + 12 - holder.clientWidth)
     const at3 =
       p && ok
         ? [

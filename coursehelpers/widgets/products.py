@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from ..matmul import broadcast_rule, broadcast_shape, steps
 from ..plots import COLOURS, figure, show
-from .portable import Portable, TensorTrait, javascript
+from .portable import Portable, TensorTrait, javascript, styles
 
 # %% ../../nbs/tools/widgets/products.ipynb #4d97e561
 class MatrixTrait(TensorTrait):
@@ -91,7 +91,7 @@ def _draw_product(w):
 class SeeProduct(Portable):
     """The picture that `see_product` gives: `a` (n, k), `b` (k, m), `at` (multiplications done);
     and `steps`, `fits`, `done`, `cell`, `total`, `product`, `words`."""
-    _esm = javascript('products')
+    _esm, _css = javascript('products'), styles('products')
     a, b = MatrixTrait([[0.]]), MatrixTrait([[0.]])
     at = traitlets.Int()
 

@@ -50,7 +50,7 @@ function render({model, el}) {
   let steps = 0
   let chosen = 0
 
-  const c = plot({width: 720, height: 320, x: xlim, y: ylim, xname: 'x', yname: 'y'})
+  const c = plot({width: 720, height: 320, least: 210, x: xlim, y: ylim, xname: 'x', yname: 'y'})
   const faint = draw('path', {class: 'ch-faint'})
   const curve = draw('path', {class: 'ch-curve'})
   const handles = draw('g')
@@ -60,8 +60,13 @@ function render({model, el}) {
   c.svg.append(handles)
   c.svg.classList.add('ch-hold')
   set(c.svg, {role: 'group', 'aria-label': 'Sum of ReLUs and the data'})
-  const tail = draw('rect', {class: 'ch-tail', width: 12, height: 12, rx: 2})
-  tail.append(draw('title', {}, 'drag: the slope at the right end'))
+  const tail = draw(
+    'g',
+    {class: 'ch-tail'},
+    draw('title', {}, 'drag: the slope at the right end'),
+    draw('rect', {class: 'ch-hit', x: -13, y: -13, width: 26, height: 26}),
+    draw('rect', {class: 'ch-end', x: -7, y: -7, width: 14, height: 14, rx: 2})
+  )
   handles.append(tail)
   let grips = []
 
@@ -115,7 +120,8 @@ function render({model, el}) {
     halt()
     grow()
     redraw()
-    settle()
+    send()
+    say(`Corner ${chosen + 1} is new. With w = 0 it bends nothing yet: drag it, or descend.`)
   })
   const less = button('remove corner', () => {
     halt()
@@ -211,8 +217,10 @@ function render({model, el}) {
     const ks = [x[0], ...params.map(p => p[1]), x[x.length - 1]].sort((a, b) => a - b)
     const gaps = ks.slice(1).map((k, i) => k - ks[i])
     const g = gaps.indexOf(Math.max(...gaps))
-    params.push([0, +(ks[g] + gaps[g] / 2).toPrecision(4)])
-    chosen = params.length - 1
+    const k = +(ks[g] + gaps[g] / 2).toPrecision(4)
+    const after = params.findIndex(p => p[1] > k)
+    chosen = after < 0 ? params.length : after
+    params.splice(chosen, 0, [0, k])
   }
   function descend() {
     const g = maths.grad(params, bias)
@@ -234,7 +242,7 @@ function render({model, el}) {
   const pointer = (node, move) => {
     const to = e => {
       const r = c.svg.getBoundingClientRect()
-      const k = 720 / r.width
+      const k = c.width / r.width
       halt()
       move(c.sx.back((e.clientX - r.left) * k), c.sy.back((e.clientY - r.top) * k))
       redraw()
@@ -279,7 +287,8 @@ function render({model, el}) {
           quiet()
         }
       },
-      draw('circle', {r: 9}),
+      draw('circle', {r: 13, class: 'ch-hit'}),
+      draw('circle', {r: 10}),
       draw('text', {'text-anchor': 'middle', y: 4}, String(i + 1))
     )
     pointer(g, (k, h) => {
@@ -323,7 +332,8 @@ function render({model, el}) {
       })
       grips[i].classList.toggle('chosen', i === chosen)
     })
-    set(tail, {x: c.r - 6, y: c.sy(inside(maths.at(params, bias, ends[1]), ylim)) - 6})
+    const up = c.sy(inside(maths.at(params, bias, ends[1]), ylim))
+    set(tail, {transform: `translate(${c.r} ${up.toFixed(1)})`})
     which.value = chosen
     wbox.show(params[chosen][0])
     kbox.show(params[chosen][1])
@@ -334,7 +344,8 @@ function render({model, el}) {
     less.disabled = params.length < 2
   }
   load()
-  redraw()
+  c.keep(redraw)
+  c.fit()
   return () => {
     halt()
     quiet.drop()
