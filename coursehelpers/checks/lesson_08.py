@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #1a416243
+import contextlib
 import copy
 import math
 import random
@@ -16,7 +17,39 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, wrong_if
+from ..exercises import NotYet, agree, call, describe, exercise, slip_in_all, wrong_if
+
+# %% ../../nbs/tools/checks/lesson_08.ipynb #plain-words
+def _agree_that(words, got, expected, given='', **close):
+    "`agree`, with these words before what differs."
+    try:
+        agree(got, expected, given, **close)
+    except NotYet as e:
+        raise NotYet(f'{words}\n{e}') from e
+
+def _near(a, b, rel=1e-5, least=1e-8):
+    "Are these two numbers, and close?"
+    try:
+        return math.isclose(a, b, rel_tol=rel, abs_tol=least)
+    except TypeError: # a list, a text
+        return False
+
+_torch_says = {
+    'does not require grad': 'the loss is cut off from the weights. Is there a `no_grad`, `detach`, `item` or `argmax` '
+                             'on the way to it?',
+    'not implemented for \'Long\'': 'the loss takes the scores first, then the labels',
+    'backward through the graph a second time': '`backward` is called twice for one loss: once for each batch'}
+
+@contextlib.contextmanager
+def _in_plain_words(given=''):
+    "Raise `NotYet` for an error of torch that has a usual cause."
+    try:
+        yield
+    except RuntimeError as e:
+        for said, words in _torch_says.items():
+            if said in str(e):
+                raise NotYet(f'{words}\ntorch says: {e}\n{given}'.strip()) from e
+        raise
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #39df3533
 def _batch(n=6): return torch.randn(n, 4), torch.randint(3, (n,))
@@ -50,22 +83,27 @@ def _says_float(got):
     "Raise `NotYet` where a loss is not handed over as a number."
     if isinstance(got, torch.Tensor):
         raise NotYet('it gives a tensor. `.item()` makes a float of it, and lets go of the graph behind it')
+    if got is None: agree(got, 1.)
 
-def _moved(got, mine, start, losses, weights, known, given):
-    "Raise `NotYet` unless these losses and weights came of the batches."
+def _known_step(mine, start, weights, known, given):
+    "Raise `NotYet` if the weights stand still, or where one of the usual slips leads them."
     if torch.equal(mine[0], start):
         raise NotYet('the weights have not moved. Is `opt.step()` called, after `backward()`, and before the gradients '
                      'are zeroed?')
     def near(a, b): return all(torch.allclose(p, q, atol=1e-6) for p, q in zip(a, b))
     for words, slipped in known.items():
-        if near(mine, slipped) and not near(slipped, weights):
-            raise NotYet(f'{words}\n{given}')
-    for i, (loss, weight) in enumerate(zip(losses, weights), 1):
-        agree(got[i - 1], loss, given, where=f'the loss of batch {i}: it is the one before its step')
-        if i > 1 and torch.allclose(mine[i - 2], weights[i - 2], atol=1e-6):
-            words = f'up to batch {i - 1} all is right. What has it left behind? The gradient of every parameter goes'
-            wrong_if(not torch.allclose(mine[i - 1], weight, atol=1e-6), words, given)
-        agree(mine[i - 1], weight, given, where=f'the weights after batch {i}', atol=1e-6)
+        wrong_if(near(mine, slipped) and not near(slipped, weights), words, given)
+
+def _each_batch(got, mine, losses, weights, given):
+    "Raise `NotYet` unless these losses and weights came of the batches."
+    astray = [i for i, weight in enumerate(weights) if not torch.allclose(mine[i], weight, atol=1e-6)]
+    at_first = _near(got[0], losses[0], 1e-4, 1e-5)
+    words = 'the first batch is right. What has it left behind? The gradient of every parameter goes'
+    wrong_if(at_first and astray and astray[0] > 0, words, given)
+    words = 'the weights went elsewhere. A step for this batch has the gradient of cross_entropy(model(xb), yb)'
+    wrong_if(astray, words, given)
+    words = 'the weights move as they should. Give the loss that moved them: that of this batch before its step'
+    _agree_that(words, got, losses, given)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #one-step-check
 @exercise('one_step', hints=(
@@ -81,14 +119,18 @@ def _one_step(fn):
         known[_past] = _by_rule(model, partial(torch.optim.SGD, lr=lr), batches)[1]
         opt, got, mine, steps = opt_func(model.parameters()), [], [], []
         opt.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
+        given = f'three batches, {getattr(rule, "__name__", "SGD with momentum")}, lr = {lr:.3f}'
         for xb, yb in batches:
-            got.append(fn(model, opt, xb, yb))
+            with _in_plain_words(given):
+                got.append(fn(model, opt, xb, yb))
             _says_float(got[-1])
             mine.append(_weights(model))
-        given = f'three batches, {getattr(rule, "__name__", "SGD with momentum")}, lr = {lr:.3f}'
         wrong_if(len(steps) > 3, f'`opt.step()` is called {len(steps)} times for three batches: once for each', given)
-        _moved(got, mine, start, losses, weights, known, given)
+        _known_step(mine, start, weights, known, given)
         wrong_if(len(steps) < 3, 'the weights are moved by something else than `opt`: call `opt.step()`', given)
+        _each_batch(got, mine, losses, weights, given)
+        wrong_if(not model.training, 'it leaves the network in evaluation mode, where batch norm and dropout do not '
+                 'train', given)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #23c91c0b
 def _cycle(steps, highest):
@@ -107,29 +149,36 @@ def _no_pi(a, b, t): return b + (a - b) * (1 + math.cos(t)) / 2
 def _no_half(a, b, t): return b + (a - b) * (1 + math.cos(math.pi * t))
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #cycle-slips
-def _slipped(step, steps, highest, between=_cosine, low=25, end=250000, early=1, last=1, place=float, whole=False,
-             fall=_cosine):
+def _peak(steps): return .3 * steps - 1
+
+def _slipped(step, steps, highest, between=_cosine, rise=None, fall=None, low=25, end=250000, peak=_peak, last=1,
+             up=None, whole=False):
     "The rate with one of these changed."
-    peak = place(.3 * steps - early)
-    if step <= peak: return between(highest / low, highest, step / peak)
-    fall = between if fall is _cosine else fall
+    peak = peak(steps)
+    if step <= peak:
+        return (rise or between)(highest / low, highest, step / (up or peak))
     t = step / (steps - last) if whole else (step - peak) / (steps - last - peak)
-    return fall(highest, highest / end, t)
+    return (fall or between)(highest, highest / end, t)
 
 _cycle_slips = {
     'that is a straight line: use half a cosine': dict(between=_line),
+    'the way up is a straight line: use half a cosine there too': dict(rise=_line),
     'the way down is a straight line: use half a cosine there too': dict(fall=_line),
     'pi is missing: half a cosine goes from cos(0) to cos(pi)': dict(between=_no_pi),
     'halve it: 1 + cos goes from 2 to 0, the part to take goes from 1 to 0': dict(between=_no_half),
     'the first half climbs, from highest / 25: here it starts at the top': dict(low=1),
+    'the first half starts at highest / 25, not at zero': dict(low=math.inf),
     'the second half ends near nothing, at highest / 250000, not at highest / 25': dict(end=25),
     'the second half ends at highest / 250000, not at zero': dict(end=math.inf),
     'highest / 250000 is of the highest rate, not of the first one': dict(end=25 * 250000),
     'on the way down t counts from the peak: 0 there, 1 at the last step': dict(whole=True),
-    'the peak is at 0.3 * steps - 1 and the last step is steps - 1: both one less': dict(early=0, last=0),
-    'the peak is at 0.3 * steps - 1: one less': dict(early=0),
+    'the peak is at 0.3 * steps - 1 and the last step is steps - 1: both one less': dict(peak=lambda n: .3 * n, last=0),
+    'the peak is at 0.3 * steps - 1: one less': dict(peak=lambda n: .3 * n),
+    'the peak is at 0.3 * steps - 1: that is 0.3 * (steps - 1)': dict(peak=lambda n: .3 * (n - 1)),
+    'the peak is not in the middle: it is at 0.3 * steps - 1': dict(peak=lambda n: .5 * n - 1),
     'the last step is steps - 1: one less': dict(last=0),
-    'do not round the peak: it may lie between two steps': dict(place=int)}
+    'do not round the peak: it may lie between two steps': dict(peak=lambda n: int(.3 * n - 1)),
+    'leave the peak unrounded: it may lie between two steps': dict(peak=lambda n: round(.3 * n - 1))}
 
 def _swapped_halves(step, steps, highest):
     "Down first, then up."
@@ -137,31 +186,39 @@ def _swapped_halves(step, steps, highest):
     if step <= peak: return _cosine(highest, low, step / peak)
     return _cosine(end, highest, (step - peak) / (steps - 1 - peak))
 
+def _cycle_wrongs(step, steps, highest):
+    "{words: the rate that this slip gives}."
+    return {words: _slipped(step, steps, highest, **slip) for words, slip in _cycle_slips.items()} | {
+        'a and b are swapped: from a, where the half starts, to b, where it ends':
+            _swapped_halves(step, steps, highest),
+        'on the way up t counts to the peak: it is 1 there': _slipped(step, steps, highest, up=steps),
+        'it only falls: for the first three tenths it climbs': _cosine(highest, highest / 250000, step / (steps - 1)),
+        'the highest rate is given: use `highest`': _slipped(step, steps, 1.),
+        'the number of steps is given: use `steps`': _slipped(step, 100, highest)}
+
 # %% ../../nbs/tools/checks/lesson_08.ipynb #cycle-check
 @exercise('cycle_lr', hints=(
     'Two halves: up to the peak, and down from it. Which one is `step` in?',
     'In the first half, t = step / peak; in the second, t = (step - peak) / (steps - 1 - peak).',
     'In each half: b + (a - b) * (1 + math.cos(math.pi * t)) / 2, with a where it starts and b where it ends.'))
 def _cycle_lr(fn):
-    for steps in (10 * random.randint(5, 20), 10 * random.randint(2, 9) + random.choice((2, 3, 5, 6, 8))):
-        highest = random.uniform(.01, 1)
-        rates, got = _cycle(steps, highest), [call(fn, i, steps, highest) for i in range(steps)]
-        given = f'steps = {steps}, highest = {highest:.4f}'
-        _judge_cycle(got, rates, steps, highest, given)
-        for i, rate in enumerate(rates):
-            agree(got[i], rate, f'step = {i}, {given}', atol=1e-7)
+    sizes = 10 * random.randint(5, 20), 10 * random.randint(2, 9) + random.choice((2, 3, 6))
+    cycles = [(steps, random.uniform(.1, 2)) for steps in sizes]
+    draws = [(step, steps, highest) for steps, highest in cycles for step in range(steps)]
+    right, got = sum((_cycle(*cycle) for cycle in cycles), []), [call(fn, *draw) for draw in draws]
+    for value in got:
+        _says_float(value)
+    wrong = [i for i, (value, rate) in enumerate(zip(got, right)) if not _near(value, rate, 1e-4, 1e-7)]
+    if wrong: _judge_cycles(got, draws, wrong[0], right[wrong[0]])
 
-def _judge_cycle(got, rates, steps, highest, given):
-    "Raise `NotYet` if one of the usual slips gives this whole cycle."
-    known = {'a and b are swapped: from a, where the half starts, to b, where it ends':
-             [_swapped_halves(i, steps, highest) for i in range(steps)]}
-    for words, slip in _cycle_slips.items():
-        known[words] = [_slipped(i, steps, highest, **slip) for i in range(steps)]
-    def near(a, b): return all(math.isclose(v, w, rel_tol=1e-5, abs_tol=1e-8) for v, w in zip(a, b))
-    if not all(isinstance(v, (int, float)) for v in got) or near(got, rates): return
-    for words, wrong in known.items():
-        if near(got, wrong):
-            raise NotYet(f'{words}\ninputs: {given}')
+def _judge_cycles(got, draws, first, right):
+    "Raise `NotYet` with the slip that gives all these cycles, or with the first place that is wrong."
+    step, steps, highest = draws[first]
+    given = f'steps = {steps}, highest = {highest:.4f}'
+    words = slip_in_all(got, [_cycle_wrongs(*draw) for draw in draws], _near)
+    wrong_if(words, words, given)
+    half = 'on the way up' if step <= _peak(steps) else 'the way up is right. On the way down'
+    _agree_that(f'{half}, at step {step}:', got[first], right, f'step = {step}, {given}', atol=1e-7)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #a0981826
 def _clipped(cls, most, scale, given):
@@ -170,7 +227,11 @@ def _clipped(cls, most, scale, given):
     for p in model.parameters():
         p.grad = scale * torch.randn_like(p)
     before, weights = [p.grad.clone() for p in model.parameters()], _weights(model)
-    clip = cls() if most is None else cls(most)
+    try:
+        clip = cls() if most is None else cls(most)
+    except TypeError as e:
+        if most is not None: raise
+        raise NotYet(f'`Clip()` is a call without a number: let `most` be 1 then\n{e}') from e
     if not callable(getattr(clip, 'before_step', None)):
         raise NotYet('it has no method `before_step`: that is when the gradient is complete and not yet used')
     try:
@@ -184,6 +245,16 @@ def _clipped(cls, most, scale, given):
 def _long(grads): return torch.cat([g.flatten() for g in grads])
 
 def _scaled(before, most, length): return _long(before) * min(1, most / float(length))
+
+def _direction(before, after, most, given):
+    "Raise `NotYet` where a gradient is bent, or has another length than it should have."
+    whole, got = _long(before), _long(after)
+    wrong_if(not got.any(), 'all gradients are 0 now: scale them, so that together they are `most` long', given)
+    turn = F.cosine_similarity(whole, got, dim=0).item()
+    wrong_if(turn < .9999, 'the direction is another one: multiply the gradients of all parameters, weights and '
+             'biases, by the same number', given)
+    words = f'the direction is right. The length is {got.norm():.4g} now, and should be {most:.4g}'
+    wrong_if(not math.isclose(got.norm(), most, rel_tol=1e-3), words, given)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #clip-check
 def _judge_long(before, after, most, given):
@@ -226,7 +297,9 @@ def _clip(cls):
         true = _long(before) * (most / length if length > most else 1)
         if any(g is None for g in after):
             raise NotYet(f'the gradients are gone. Scale them\n{given}')
-        if length > most: _judge_long(before, after, most, given)
+        if length > most:
+            _judge_long(before, after, most, given)
+            _direction(before, after, most, given)
         elif not torch.allclose(_long(after), true):
             raise NotYet(f'a gradient shorter than `most` must stay as it is\n{given}')
         agree(_long(after), true, given, rtol=1e-3)
@@ -237,9 +310,11 @@ def _true_stalled(values, patience):
 
 _runs = [([3, 1, 2, 1.5], 2), ([2, 1, 3], 2), ([3, 2, 1], 3), ([2, 1], 2), ([1, 1, 1], 2), ([1, 2, 3, 4], 1),
          ([5, 1, 2, 3, .5], 3), ([4, 3, 2, 1], 2), ([1, 4, 3, 2], 2), ([1, 3, 4, 2, 3], 3), ([3, 2, 2, 1.5], 1),
-         ([2, 5, 4, 3], 3), ([3, 4], 1), ([], 2), ([4, 1, 3, 2], 3), ([5, 3, 4, 3.5], 1)]
+         ([2, 5, 4, 3], 3), ([3, 4], 1), ([], 2), ([4, 1, 3, 2], 3), ([5, 3, 4, 3.5], 1), ([.5, .4999], 1),
+         ([1, 0, -1], 1), ([-1, -2, -3], 2), ([0, 1, 2], 2), ([3e12, 2e12], 1), ([3, 3, 1], 2),
+         ([3, 1, 2, 2, 2, .5], 3)]
 
-def _random_run(): return [random.randint(1, 4) for _ in range(random.randint(1, 7))], random.randint(1, 3)
+def _random_run(): return [random.randint(-2, 2) for _ in range(random.randint(1, 7))], random.randint(1, 4)
 
 # what a slip answers where there are more values than `patience`
 _stall_slips = {
@@ -257,6 +332,9 @@ _stall_slips = {
     'as good as before is not better: that is stalled': lambda v, p: min(v[-p:]) > min(v[:-p]),
     'the last patience + 1 values are looked at: one too many': lambda v, p: v[:-p - 1] != [] and
         min(v[-p - 1:]) >= min(v[:-p - 1]),
+    'the mean of the last does not matter: one better value is enough': lambda v, p: sum(v[-p:]) / p >= min(v[:-p]),
+    'a better value ends the waiting: what was before it does not count any more':
+        lambda v, p: any(_true_stalled(v[:n], p) for n in range(len(v) + 1)),
     'the number of values alone does not say it': lambda v, p: True}
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #stalled-check
@@ -273,18 +351,18 @@ def _stalled(fn):
 
 def _judge_runs(fn, runs):
     "Raise `NotYet` unless `fn` is right for runs that are long enough."
-    found = [call(fn, list(values), patience) for values, patience in runs]
-    wrong = [i for i, (v, p) in enumerate(runs) if found[i] is None or bool(found[i]) != _true_stalled(v, p)]
-    if not wrong: return
-    (values, patience), got = runs[wrong[0]], found[wrong[0]]
-    given = f'values = {values}, patience = {patience}'
-    if got is None: agree(got, True, given)
-    for words, slip in _stall_slips.items():
-        same = [bool(g) == slip(v, p) for g, (v, p) in zip(found, runs)]
-        if all(same):
-            raise NotYet(f'{words}\n{given}')
-    raise NotYet(f'got {got}, expected {_true_stalled(values, patience)}: compare the lowest of the last {patience} '
-                 f'with the lowest of all before them\n{given}')
+    found, right = [call(fn, list(v), p) for v, p in runs], [_true_stalled(v, p) for v, p in runs]
+    for got, true, (values, patience) in zip(found, right, runs):
+        given = f'values = {values}, patience = {patience}'
+        if got is None: agree(got, True, given)
+        wrong_if(got not in (True, False), f'it gives {got!r}: say True or False', given)
+        if got == true: continue
+        words = slip_in_all(found, [_stall_wrongs(*run) for run in runs])
+        raise NotYet(f'{words or _compare.format(patience)}: got {got}, expected {true}\n{given}')
+
+_compare = 'compare the lowest of the last {} with the lowest of all before them'
+
+def _stall_wrongs(values, patience): return {words: slip(values, patience) for words, slip in _stall_slips.items()}
 
 def _too_early(fn, values, patience):
     "Raise `NotYet` unless too short a run has not stalled."
@@ -303,13 +381,15 @@ _events = ('before_fit', 'before_epoch', 'before_batch', 'after_loss', 'before_s
 
 class _Diary:
     "Writes down each event, and does what it is told to do then."
-    def __init__(self, **acts): self.seen, self.acts = [], acts
+    def __init__(self, **acts): self.seen, self.acts, self.order = [], acts, 0
     def note(self, event, learn):
+        if not hasattr(learn, 'get_preds'):
+            raise NotYet(f'at {event} a callback is handed {describe(learn)}: hand over the learner, `self`')
         self.seen.append(event)
         if event in self.acts: self.acts[event](learn)
 
 for _event in _events:
-    setattr(_Diary, _event, lambda self, learn, event=_event: self.note(event, learn))
+    setattr(_Diary, _event, lambda self, learn=None, event=_event: self.note(event, learn))
 
 def _small():
     "(a network with batch norm, data that behaves like a `Dls`)."
@@ -317,7 +397,10 @@ def _small():
     train, valid = [_batch(n) for n in (6, 6, 4)], [_batch(n) for n in (5, 3)]
     return model, SimpleNamespace(train=train, valid=valid, device=torch.device('cpu'))
 
-def _loss(preds, yb): return F.cross_entropy(preds, yb, label_smoothing=.1)
+def _loss(preds, yb):
+    if not preds.is_floating_point():
+        raise NotYet('`loss_func` gets the labels first: it takes `preds`, then `yb`')
+    return F.cross_entropy(preds, yb, label_smoothing=.1)
 
 def _by_hand(model, dls, epochs, lr, zero=True):
     "(losses, the model): a loop without a class."
@@ -342,7 +425,12 @@ def _of(learn, name):
 def _called_in_turn(cls):
     "Every event, when it should be."
     diary, (model, dls) = _Diary(), _small()
-    cls(model, dls, callbacks=[diary]).fit(2)
+    learn = cls(model, dls, .02, _loss, torch.optim.SGD, [diary])
+    kept = dict(model=model, dls=dls, lr=.02, loss_func=_loss, opt_func=torch.optim.SGD)
+    for name, value in kept.items():
+        wrong_if(_of(learn, name) != value, f'`{name}` is not what was given', f'{name} = {describe(value)}')
+    agree(_of(learn, 'losses'), [], where='`losses` before the first batch')
+    learn.fit(2)
     epoch = ['before_epoch', *_events[2:6] * 3, 'after_epoch']
     expected = ['before_fit', *epoch, *epoch, 'after_fit']
     if not diary.seen:
@@ -355,27 +443,44 @@ def _called_in_turn(cls):
     if len(diary.seen) > len(expected):
         raise NotYet(f'after after_fit came {diary.seen[len(expected)]}, expected nothing')
 
-def _there_when_needed(cls):
-    "What a callback finds at each event."
-    def after_loss(learn):
+class _Watches(_Diary):
+    "Judges what a callback finds at each event."
+    def __init__(self):
+        super().__init__(**{event: getattr(self, f'at_{event}') for event in _events[2:7]})
+        self.epochs = []
+
+    def at_before_batch(self, learn): self.start = _weights(learn.model)
+
+    def at_after_loss(self, learn):
         if not learn.model.training:
             raise NotYet('a batch is trained in evaluation mode: begin epochs with `train()`')
-        agree(_of(learn, 'loss').detach(), _loss(_of(learn, 'preds'), _of(learn, 'yb')).detach(), 'loss at after_loss')
-    def before_step(learn):
+        _agree_that('loss at after_loss: it is `loss_func` of `preds` and `yb`', _of(learn, 'loss').detach(),
+                    _loss(_of(learn, 'preds'), _of(learn, 'yb')).detach())
+
+    def at_before_step(self, learn):
+        if not torch.equal(_weights(learn.model), self.start):
+            raise NotYet('at before_step the weights have moved already: `opt.step()` comes after it')
         if any(p.grad is None for p in learn.model.parameters()):
             raise NotYet('at before_step there are no gradients: `backward` comes before it, zeroing after it')
-    def after_batch(learn):
+
+    def at_after_batch(self, learn):
         if not _of(learn, 'losses'):
             raise NotYet('at after_batch the loss of this batch is not in `losses` yet')
-    def after_epoch(learn):
-        epochs.append((_of(learn, 'epoch'), _of(learn, 'epochs')))
+        if torch.equal(_weights(learn.model), self.start):
+            raise NotYet('at after_batch the weights are as they were before the batch: has `opt.step()` been called, '
+                         'and only then `opt.zero_grad()`?')
+
+    def at_after_epoch(self, learn):
+        self.epochs.append((_of(learn, 'epoch'), _of(learn, 'epochs')))
         learn.get_preds()
         learn.model.eval() # as a callback may leave it
-    epochs, (model, dls) = [], _small()
+
+def _there_when_needed(cls):
+    "What a callback finds at each event."
+    watches, (model, dls) = _Watches(), _small()
     model.eval()
-    diary = _Diary(after_loss=after_loss, before_step=before_step, after_batch=after_batch, after_epoch=after_epoch)
-    cls(model, dls, loss_func=_loss, callbacks=[diary]).fit(2)
-    agree(epochs, [(0, 2), (1, 2)], where='`epoch` and `epochs` after each of two epochs')
+    cls(model, dls, loss_func=_loss, callbacks=[watches]).fit(2)
+    _agree_that('`epoch` and `epochs` after each of two epochs: the first is epoch 0', watches.epochs, [(0, 2), (1, 2)])
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-numbers
 def _same_numbers(cls):
@@ -388,23 +493,34 @@ def _same_numbers(cls):
     mine = list(_of(learn, 'losses'))
     if any(isinstance(v, torch.Tensor) for v in mine):
         raise NotYet('`losses` holds tensors: `.item()` makes floats')
-    agree(mine[:1], losses[:1], where='the first loss, with a `loss_func` of our own')
+    _agree_that('the first loss, with a `loss_func` of our own:', mine[:1], losses[:1])
     if len(mine) == 6 and max(abs(a - b) for a, b in zip(mine, piled)) < 1e-5:
         raise NotYet('after the first step, the gradient of the batch before is still there. Zero it')
-    agree(mine, losses, where='`losses` of two epochs, with an `opt_func` and an `lr` of our own')
+    _agree_that('`losses` of two epochs, with an `opt_func` and an `lr` of our own, given to it as '
+                '`opt_func(parameters, lr=lr)`:', mine, losses)
     for (name, got), expected in zip(learn.model.state_dict().items(), hand.state_dict().values()):
-        agree(got, expected, where=f'{name} after two epochs', atol=1e-6)
+        _agree_that(f'{name} after two epochs:', got, expected, atol=1e-6)
 
 def _in_order(cls):
-    "The lowest order first."
-    def named(name): return _Diary(before_fit=lambda learn: seen.append(name))
-    seen, (model, dls), (late, plain, early) = [], _small(), map(named, ('5', 'none', '-1'))
-    late.order, early.order = 5, -1
-    cls(model, dls, callbacks=[plain, late, early]).fit(1)
-    if seen == ['none', '5', '-1']:
+    "The lowest order first, equal ones as they stand."
+    def named(name, **order):
+        diary = _Diary(before_fit=lambda learn: seen.append(name))
+        del diary.order
+        vars(diary).update(order)
+        return diary
+    seen, (model, dls) = [], _small()
+    listed = [named('none'), named('5', order=5), named('0', order=0), named('.5', order=.5), named('-1', order=-1)]
+    try:
+        cls(model, dls, callbacks=listed).fit(1)
+    except AttributeError as e:
+        if '\'order\'' not in str(e): raise
+        words = 'a callback without an `order` ends in an AttributeError: it has 0. `getattr` takes a default'
+        raise NotYet(words) from e
+    if seen == ['none', '5', '0', '.5', '-1']:
         raise NotYet('callbacks are called as they stand in the list: the lowest `order` comes first')
-    if seen != ['-1', 'none', '5']:
-        raise NotYet(f'callbacks of order 5, none (so 0) and -1 are called in this order: {seen}')
+    if seen != ['-1', 'none', '0', '.5', '5']:
+        raise NotYet('callbacks of order none (so 0), 5, 0, .5 and -1, in this order in the list, are called in this '
+                     f'order: {seen}. The lowest first, equal ones as they stand')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-changes
 class _OneEvent:
@@ -441,6 +557,18 @@ def _what_callbacks_change(cls):
     if not torch.equal(_weights(learn.model), _weights(start)):
         raise NotYet('a callback changes `learn.loss` at after_loss, and the backward is that of the old one')
 
+def _lets_errors_out(cls):
+    "An error of a callback ends the training."
+    error, (model, dls) = AttributeError('a callback ends it all'), _small()
+    def halt(learn): raise error
+    try:
+        cls(model, dls, callbacks=[_Diary(after_loss=halt)]).fit(1)
+    except AttributeError as e:
+        if e is error: return
+        raise
+    raise NotYet('a callback raises an error, and the training goes on: let it through. To ask whether there is a '
+                 'method, use `hasattr`')
+
 def _afresh(cls):
     "Each fit has a new optimiser; the model goes to the device of the data."
     (model, dls), opts = _small(), []
@@ -472,7 +600,7 @@ _stops_at = {
 
 def _at_the_end(diary, batches, epochs, what):
     "Raise `NotYet` unless so many batches and epochs ran, and the fit ended in good order."
-    found, ended = diary.seen.count('after_batch'), diary.seen.count('after_epoch')
+    found, ended = diary.seen.count('after_loss'), diary.seen.count('after_epoch')
     if found > batches:
         raise NotYet(f'{what} sets `stop`, and {found - batches} more batches run after it')
     if diary.seen.count('before_epoch') > 1:
@@ -505,10 +633,12 @@ def _predicts(cls):
     x, y = (torch.cat(part) for part in zip(*dls.valid))
     if not isinstance(found, (list, tuple)) or len(found) != 2:
         raise NotYet('`get_preds` gives two things: scores, and labels')
-    agree(found[1], y, where='the labels that `get_preds` gives: those of all batches of `dls.valid`')
+    _agree_that('the labels that `get_preds` gives, second, are those of all batches of `dls.valid`, in one tensor:',
+                found[1], y)
+    _agree_that('the scores that `get_preds` gives, first, are a tensor (n, labels):', list(found[0].shape), [8, 3])
     if found[0].requires_grad:
         raise NotYet('the scores that `get_preds` gives carry a graph along: `torch.no_grad()`')
-    agree(found[0], model(x).detach(), where='the scores that `get_preds` gives, in evaluation mode')
+    _agree_that('the scores that `get_preds` gives, in evaluation mode:', found[0], model(x).detach())
     for training in (True, False):
         model.train(training)
         learn.get_preds()
@@ -522,9 +652,10 @@ def _predicts(cls):
     '`for self.xb, self.yb in self.dls.train:` puts each batch where callbacks find it; first, `if self.stop: break`.',
     '`fit` sets `stop` to False and makes the optimiser with `self.opt_func(self.model.parameters(), lr=self.lr)`.'))
 def _my_learner(cls):
-    for part in (_called_in_turn, _there_when_needed, _afresh, _same_numbers, _in_order, _few_methods,
-                 _what_callbacks_change, _stops, _predicts):
-        part(cls)
+    for part in (_called_in_turn, _in_order, _few_methods, _there_when_needed, _afresh, _same_numbers,
+                 _what_callbacks_change, _lets_errors_out, _stops, _predicts):
+        with _in_plain_words():
+            part(cls)
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #a289cbd6
 def _search(n, best):
@@ -532,7 +663,7 @@ def _search(n, best):
     cliff = (n // 10 + best) // 2 # there it falls fastest
     losses = [1 + abs(i - best) / n + .5 * (i < cliff) + .01 * random.random() for i in range(n)]
     losses[best] = .99
-    return [10**(-5 + 5 * i / n) for i in range(n)], losses
+    return [10**(-5 + (5 * i + random.random()) / n) for i in range(n)], losses # in uneven steps
 
 def _suggest_slips(rates, losses, best):
     "What the usual mistakes give."
@@ -558,9 +689,13 @@ def _suggest_lr(fn):
     for n in (30, 10 * random.randint(4, 9), 150):
         for best in (random.randint(n // 2, n - 3), n - 1, n // 10):
             rates, losses = _search(n, best)
+            if n == 150: # in quite uneven ones
+                rates = sorted(random.uniform(1e-3, 1) for _ in rates)
             _one_search(fn, rates, losses, best)
-            losses[random.randrange(n // 10)] = .5
-            _one_search(fn, rates, losses, best, ', apart from one among the first tenth')
+            for low in (losses[best], .5):
+                losses[random.randrange(n // 10)] = low
+                also = ', and the same or less among the first tenth'
+                _one_search(fn, rates, losses, best, also)
 
 def _one_search(fn, rates, losses, best, also=''):
     "Raise `NotYet` unless the suggestion for one search is right."
@@ -570,18 +705,20 @@ def _one_search(fn, rates, losses, best, also=''):
     right = rates[best] / 10
     if isinstance(value, (int, float)) and not math.isclose(value, right, rel_tol=1e-4):
         _judge_suggestion(value, rates, losses, best, given)
-    agree(got, right, given, atol=0)
+    _agree_that('give one number, a tenth of one rate:', got, right, given, atol=0)
 
 def _judge_suggestion(value, rates, losses, best, given):
-    "Raise `NotYet` with the slip that gives this number, if one does."
+    "Raise `NotYet` with the slip that gives this number, if one does; else say which rate it belongs to."
     beyond = any(math.isclose(value, rate / 10, rel_tol=1e-5) for rate in rates[best + 1:])
     if best == len(rates) // 10 and beyond:
         raise NotYet(f'too many are passed over: of {len(rates)} rates only the first {best}\n{given}')
     for words, wrong in _suggest_slips(rates, losses, best).items():
-        if math.isclose(value, wrong, rel_tol=1e-5):
-            raise NotYet(f'{words}\n{given}')
-    if best == len(rates) - 1:
-        raise NotYet(f'the last place counts too\n{given}')
+        wrong_if(math.isclose(value, wrong, rel_tol=1e-5), words, given)
+    wrong_if(best == len(rates) - 1, 'the last place counts too', given)
+    at = next((i for i, rate in enumerate(rates) if math.isclose(value, rate / 10, rel_tol=1e-5)), None)
+    wrong_if(at is None, f'{value:.4g} is not a tenth of any of the rates', given)
+    raise NotYet(f'that is a tenth of the rate at place {at}, where the loss is {losses[at]:.4g}. The lowest, after '
+                 f'the first tenth, is {losses[best]:.4g}\n{given}')
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #27c924d4
 def _one_at_a_time(sizes, seen, given):
@@ -596,13 +733,13 @@ def _one_at_a_time(sizes, seen, given):
                      f'Forward and backward for one batch, then for the next\n{given}')
 
 def _sum_slips(model, batches):
-    "The gradient that is right, and those that the usual mistakes give."
+    "The gradient of each batch, the one that is right, and those that the usual mistakes give."
     def grad(xb, yb, **kwargs):
         found = torch.autograd.grad(F.cross_entropy(model(xb), yb, **kwargs), list(model.parameters()))
         return nn.utils.parameters_to_vector(found)
     n, grads = sum(len(yb) for _, yb in batches), [grad(xb, yb) for xb, yb in batches]
     sums = sum(grad(xb, yb, reduction='sum') for xb, yb in batches)
-    return sums / n, {
+    return grads, sums / n, {
         'that is the sum of the means: divide, so that all examples together count as one mean': sum(grads),
         'that is the mean of the means, but the batches have unequal sizes: a small one must count less':
             sum(grads) / len(grads),
@@ -623,24 +760,39 @@ def _accumulate(fn):
     for sizes in ((5, 2), (7, 3, 1), (2, 9), (1, 4, 6, 2), (8,)):
         model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
         batches, start, seen = [_batch(n) for n in sizes], _weights(model), []
-        whole, slips = _sum_slips(model, batches)
+        grads, whole, slips = _sum_slips(model, batches)
         model.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(len(inputs[0])))
         model[0].weight.register_hook(lambda grad, seen=seen: seen.append('backward'))
-        fn(model, batches)
         given = f'batches of {", ".join(map(str, sizes))} examples'
+        with _in_plain_words(given):
+            back = fn(model, batches)
         if not torch.equal(_weights(model), start):
             raise NotYet(f'the weights have moved: make no step\n{given}')
         if any(p.grad is None for p in model.parameters()):
             raise NotYet('there is no gradient afterwards: is `backward` called, and nothing zeroed at the end?\n'
                          + given)
-        _judge_sum(nn.utils.parameters_to_vector(p.grad for p in model.parameters()), whole, slips, given)
+        got = nn.utils.parameters_to_vector(p.grad for p in model.parameters())
+        _judge_sum(got, whole, slips, given)
+        _judge_shares(got, whole, grads, sizes, given)
         _one_at_a_time(sizes, seen, given)
+        wrong_if(back is not None, 'it gives something back: leave the gradients in `.grad`, and give nothing', given)
 
 def _judge_sum(got, whole, slips, given):
-    "Raise `NotYet` unless this is the gradient of the mean over all."
+    "Raise `NotYet` if this is the gradient that a usual slip leaves."
     if not got.any():
         raise NotYet(f'all gradients are 0 afterwards: zero nothing at the end\n{given}')
     for words, value in slips.items():
         if torch.allclose(got, value, atol=1e-6) and not torch.allclose(value, whole, atol=1e-5):
             raise NotYet(f'{words}\n{given}')
-    agree(got, whole, given, where='the gradients of all parameters, as one long vector')
+
+def _judge_shares(got, whole, grads, sizes, given):
+    "Raise `NotYet` unless this is the gradient of the mean over all: say how much each batch counts in it."
+    if torch.allclose(got, whole, rtol=1e-4, atol=1e-5): return
+    parts = torch.stack(grads, 1).double()
+    shares = torch.linalg.lstsq(parts, got.double()[:, None]).solution
+    wrong_if(not torch.allclose(parts @ shares, got.double()[:, None], atol=1e-4), 'that is no sum of the gradients of '
+             'cross_entropy(model(xb), yb), the loss of each batch', given)
+    counts = ', '.join(f'{share:.3g}' for share in shares.flatten().tolist())
+    should = ', '.join(f'{n / sum(sizes):.3g}' for n in sizes)
+    raise NotYet(f'the gradients of the batches count for {counts}: each should count for its part of the examples, '
+                 f'{should}\n{given}')
