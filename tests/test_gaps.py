@@ -31,14 +31,14 @@ def test_it_can_be_shown_and_kept():
 def test_what_is_written_stays():
     def mine(x): return x
     values = dict(mine=mine, nothing=None, number=0)
-    fill_gaps([*values, 'never'], values)
+    fill_gaps('def mine(x): return x\nnothing, number = None, 0\nif 0: never = 1', values)
     assert values == dict(mine=mine, nothing=None, number=0)
 
 
 CELLS = [
     'import torch\nfrom coursehelpers.exercises import check',
     'def mse(preds, y):\n    "The mean squared error."\n    ...',
-    'loss = ... # one number',
+    'loss = ... # one number\nclass Stop(Exception): "A class that needs nothing."\ndef idle(): pass\nidle()',
     'mse(1, 2)',
     'print(f"{loss:.2f}")',
     'x = torch.ones(2, requires_grad=True)',
@@ -49,6 +49,7 @@ CELLS = [
     'def mse(preds, y):\n    return (preds - y).pow(2).mean()',
     'found = mse(x, 0)\nfound.backward()\nx.grad.sum()',
     'undefined',
+    'raise Stop',
 ]
 
 
@@ -60,4 +61,5 @@ def test_in_a_kernel(tmp_path):
     for cell, name in ((3, 'mse'), (4, 'loss'), (6, 'mse'), (7, 'mse'), (8, 'mse')):
         assert said[cell] == [f'NotWritten: write `{name}` first'], CELLS[cell]
     assert 'ZeroDivisionError' in ''.join(said[9]) and 'NameError' in ''.join(said[12])
+    assert 'Stop' in ''.join(said[13]) and 'NotWritten' not in ''.join(said[13]), said[13]
     assert said[10] == said[11] == [], said[11]
