@@ -11,7 +11,8 @@ if os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1') != '1':
 import coursehelpers  # noqa: F401, before torch: threads of several processes at once then do not wait by spinning
 from tests.browser import chromium, new_page
 
-SLOWEST_FIRST = ('test_notebooks', 'browser', 'test_sections', 'test_exercises', 'office', 'site', 'test_zoo')
+SLOWEST_FIRST = ('test_notebooks', 'browser', 'test_sections', 'test_exercises', 'office', 'site', 'test_zoo',
+                 'test_vision', 'test_cli', 'test_oom', 'test_cleaner', 'test_bad_input', 'test_resume')
 
 
 def group(item):
@@ -26,8 +27,8 @@ def rank(item):
 
 
 def pytest_xdist_auto_num_workers():
-    "One more than there are cores: a browser or a server is waited for most of the time."
-    return os.cpu_count() + 1
+    "Two more than there are cores: a browser, a kernel or a server is waited for most of the time."
+    return os.cpu_count() + 2
 
 
 @pytest.hookimpl(tryfirst=True)

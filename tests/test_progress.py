@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +30,7 @@ NINE_LINES = '''() => {
 }'''
 
 
+@pytest.mark.long
 def test_a_fit_in_jupyterlab(tmp_path):
     browser.need_browser()
     shutil.copy(ROOT / 'settings.ini', tmp_path)
