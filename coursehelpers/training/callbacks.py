@@ -9,6 +9,7 @@ __all__ = ['EVENTS', 'Callback', 'Clip', 'stalled', 'EarlyStop', 'ProgressTable'
 import time
 
 from IPython import get_ipython
+from IPython.display import display
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -79,7 +80,7 @@ class ProgressTable(Callback):
     def state_dict(self): return {}
 
     def before_fit(self, learn): # a Learner
-        self.headed, self.bar, self.picture = False, None, None
+        self.lines, self.table, self.bar, self.picture = [], None, None, None
         in_notebook = getattr(get_ipython(), 'kernel', None) is not None
         if in_notebook and learn.is_main:
             self.bar = tqdm(total=learn.epochs * len(learn.dls.train), leave=False, delay=1, mininterval=.3)
@@ -93,14 +94,22 @@ class ProgressTable(Callback):
     def after_epoch(self, learn): # a Learner
         if not learn.is_main: return
         row = learn.history[-1]
-        if not self.headed:
-            print(' '.join(f'{name:>11}' for name in row))
-            self.headed = True
-        print(' '.join(f'{v:>11}' if isinstance(v, int) else f'{v:>11.4f}' for v in row.values()))
+        if not self.lines: self.say(' '.join(f'{name:>11}' for name in row))
+        self.say(' '.join(f'{v:>11}' if isinstance(v, int) else f'{v:>11.4f}' for v in row.values()))
 
     def after_fit(self, learn): # a Learner
         if self.bar is not None: self.bar.close()
         if self.picture: self.draw(learn)
+
+    def say(self, line:str): # without a line break
+        "Add a line to the table: in a notebook it stays in one piece, whatever is shown meanwhile."
+        self.lines.append(line)
+        if self.bar is None:
+            print(line)
+            return
+        shown = {'text/plain': '\n'.join(self.lines)}
+        if self.table: self.table.update(shown, raw=True)
+        else: self.table = display(shown, raw=True, display_id=True)
 
     def draw(self, learn): # a Learner
         "Draw the losses where they were drawn before."
