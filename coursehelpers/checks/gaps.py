@@ -93,12 +93,12 @@ def _is_stub(node):
 
 def fill_gaps(source:str, # of a cell that has run
               values:dict, # of the notebook's names; changed in place
-              error:BaseException|None=None): # what ended the cell
-    "Put an `Unwritten` under each name that is a gap, and under each that `NotWritten` kept from being made."
+              gap:str=''): # the gap that ended the cell, if one did
+    "Put an `Unwritten` under each name that is a gap, and under each that the gap kept from being made."
     empty = stubs(source)
     for name in bound(source):
         if name not in values:
-            if isinstance(error, NotWritten): values[name] = Unwritten(error.name)
+            if gap: values[name] = Unwritten(gap)
         elif name in empty or values[name] is ...:
             values[name] = Unwritten(name)
 
@@ -116,29 +116,31 @@ def half_done(source:str, # of a cell that `NotWritten` ended
 class Watch:
     "Fills the gaps after each cell of a notebook, and names the gap that is behind an error."
     def __init__(self, shell): # IPython's
-        self.shell, self.source, self.waiting = shell, '', {} # {name of a value: the gap behind it}
+        self.shell, self.source, self.gap = shell, '', '' # the gap that ended the last cell
+        self.waiting = {} # {name of a value: the gap behind it}
         shell.events.register('pre_run_cell', self.before)
         shell.events.register('post_run_cell', self.after)
         shell.set_custom_exc((Exception,), self.explain)
 
     def before(self, info): # what IPython tells: `raw_cell`
         "Note the cell that is about to run."
-        self.source = self.shell.transform_cell(info.raw_cell or '')
+        self.source, self.gap = self.shell.transform_cell(info.raw_cell or ''), ''
 
-    def after(self, result): # IPython's: `error_in_exec`
+    def after(self, result): # IPython's
         "Fill the gaps of the cell that has run."
-        error, values = result.error_in_exec, self.shell.user_ns
-        if isinstance(error, NotWritten):
-            self.waiting |= dict.fromkeys(half_done(self.source, values), error.name)
-        fill_gaps(self.source, values, error)
+        values = self.shell.user_ns
+        if self.gap:
+            self.waiting |= dict.fromkeys(half_done(self.source, values), self.gap)
+        fill_gaps(self.source, values, self.gap)
 
     def explain(self, shell, etype, error, tb, tb_offset=None): # as IPython's `set_custom_exc` has it
         "Show an error: in place of one that a gap has caused, the gap."
         values = shell.user_ns
         gaps = [self.waiting.get(name) for name in half_done(self.source, values)]
-        gap = next((gap for gap in gaps if isinstance(values.get(gap), Unwritten)), None)
+        gap = next((gap for gap in gaps if isinstance(values.get(gap), Unwritten)), '')
         if gap and not isinstance(error, NotWritten):
             etype, error, tb = NotWritten, NotWritten(gap), None
+        self.gap = error.name if isinstance(error, NotWritten) else ''
         shell.showtraceback((etype, error, tb), tb_offset=tb_offset)
 
 _watches = []

@@ -46,7 +46,7 @@ def _mean_pictures(fn):
     'return ((x[:, None] - means)**2).flatten(2).sum(2).argmin(1)'))
 def _nearest_mean(fn):
     m, n, shape = 40, random.randint(4, 7), (random.choice([1, 3]), 4, 5)
-    x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(.2, 1, n).view(-1, 1, 1, 1)
+    x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(.2, 1.8, n).view(-1, 1, 1, 1)
     distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
     true, given = distances.argmin(1), f'{m} pictures, {n} means'
     got = call(fn, x, means)

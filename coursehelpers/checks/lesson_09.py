@@ -390,8 +390,8 @@ def _my_classifier(fn):
     loss, turned = (F.cross_entropy(scores, labels).item() for labels in (y, 1 - y))
     found = f'{wrong} of 60 new photographs are named wrongly'
     wrong_if(wrong > 42 and turned < 5, f'{found}: are the two labels exchanged?', given)
-    wrong_if(wrong > 18, f'{found}, and a quarter at most should be; by chance it would be 30. Was it trained?', given)
-    wrong_if(loss > 5, f'it is very sure where it is wrong, the loss on new photographs is {loss:.1f}: was it trained?',
+    wrong_if(wrong > 15, f'{found}, and a quarter at most should be; by chance it would be 30. Was it trained?', given)
+    wrong_if(loss > 3, f'it is very sure where it is wrong, the loss on new photographs is {loss:.1f}: was it trained?',
              given)
     wrong_if(not hasattr(got, 'get_preds'), 'the file is right; give the learner back too: return learn', given)
     there.model, there.device = got.model.eval(), next(got.model.parameters()).device
