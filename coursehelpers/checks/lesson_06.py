@@ -46,7 +46,7 @@ def _mean_pictures(fn):
     'return ((x[:, None] - means)**2).flatten(2).sum(2).argmin(1)'))
 def _nearest_mean(fn):
     m, n, shape = 40, random.randint(4, 7), (random.choice([1, 3]), 4, 5)
-    x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(.2, 1.8, n).view(-1, 1, 1, 1)
+    x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(0, 1.2, n).view(-1, 1, 1, 1)
     distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
     true, given = distances.argmin(1), f'{m} pictures, {n} means'
     got = call(fn, x, means)
@@ -140,7 +140,7 @@ def _is_pair(v): return isinstance(v, (tuple, list)) and len(v) == 2
     'Two loops: for each i and j, (x[i:i + a, j:j + b] * kernel).sum()',
     'Collect the sums row by row in a list, then torch.stack(sums).reshape(h - a + 1, w - b + 1)'))
 def _convolve(fn):
-    h, w, a, b = random.randint(6, 8), random.randint(9, 11), 3, random.choice([2, 4])
+    h, w, a, b = random.randint(6, 8), random.randint(10, 12), 3, random.choice([2, 4]) # never as high as wide
     x, kernel = torch.randn(h, w), torch.randn(a, b)
     def slide(k):
         return F.conv2d(x[None, None], k[None, None])[0, 0]
@@ -167,7 +167,8 @@ def _convolve(fn):
     'row = self.rows[i]; return self.x[row].float() / 255, int(self.y[row])'))
 def _picture_set(cls):
     m, n = 30, random.randint(9, 14)
-    x, y, rows = torch.randint(256, (m, 1, 4, 5), dtype=torch.uint8), torch.randint(10, (m,)), torch.randperm(m)[:n]
+    x, y = torch.randint(256, (m, 1, 4, 5), dtype=torch.uint8), torch.randint(10, (m,))
+    rows = n + torch.randperm(m - n)[:n] # rows[i] is never i
     items, i, given = cls(x, y, rows), random.randrange(n), f'{m} pictures, of which {n} rows belong to the set'
     if len(items) == m:
         raise NotYet(f'its length is {m}, that of all the pictures: only {n} rows belong to the set\ninputs: {given}')
