@@ -1,4 +1,5 @@
 "What tests share: a cache of the run's own, an empty data root, a day without a network, one browser a worker."
+import gc
 import os
 import socket
 
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
     items.sort(key=rank)
+
+
+def pytest_collection_finish():
+    "What was imported stays to the end: the garbage collector need not go through it again and again."
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope='session')

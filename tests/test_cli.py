@@ -225,7 +225,7 @@ app(sys.argv[1:])
 @pytest.mark.parametrize(
     'args, said',
     [
-        (['run', '07'], '07_x: ran in'),
+        pytest.param(['run', '07'], '07_x: ran in', marks=pytest.mark.long),
         (['check', '07'], '✔ twice: correct'),
     ],
 )

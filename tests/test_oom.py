@@ -75,7 +75,13 @@ def close(a, b, within=1e-6):
 
 @pytest.mark.parametrize(
     'most, place, accumulate',
-    [(12, 'forward', 1), (8, 'backward', 1), (5, 'backward', 2), (8, 'backward', 3), (1, 'forward', 2)],
+    [
+        (12, 'forward', 1),
+        (5, 'backward', 2),
+        pytest.param(8, 'backward', 1, marks=pytest.mark.long),
+        pytest.param(8, 'backward', 3, marks=pytest.mark.long),
+        pytest.param(1, 'forward', 2, marks=pytest.mark.long),
+    ],
 )
 def test_the_same_training(most, place, accumulate, capsys):
     free, short = pair(most, place, accumulate=accumulate, opt_func=torch.optim.SGD)

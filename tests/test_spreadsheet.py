@@ -222,7 +222,8 @@ def test_another_learning_rate_and_another_person(small, tmp_path):
 
 @pytest.mark.parametrize('cell, formula',
                          [('hidden_B12', '=SUMPRODUCT(people!B$18:B$47*E$18:E$47*(B$18:B$47>0))/n_people'),
-                          ('linear_D6', '=B6+lr*B12'), ('hidden_H20', '=1/(1+EXP(-F20))')])
+                          *(pytest.param(*mistake, marks=pytest.mark.long)
+                            for mistake in (('linear_D6', '=B6+lr*B12'), ('hidden_H20', '=1/(1+EXP(-F20))')))])
 def test_a_planted_mistake_is_noticed(small, tmp_path, cell, formula):
     file, args = small
     assert worst(read_twin(recalculate(changed(file, tmp_path/'bad.xlsx', **{cell: formula}))), **args) > 1e-6

@@ -208,7 +208,7 @@ HEADS = dict(linear=TINY, distilled='deit_tiny_distilled_patch16_224', two_norms
              perceptron='caformer_s18')
 
 
-SLOW = 'branches', 'perceptron' # trained by gradients
+SLOW = 'branches', 'perceptron', 'convolution', 'distilled' # trained by gradients, or of many layers
 KINDS = [pytest.param(kind, marks=[pytest.mark.long] if kind in SLOW else []) for kind in HEADS]
 
 
