@@ -109,7 +109,9 @@ def _run_one(path, profile, save):
     for cell in made['cells']:
         for values in records_in(cell).values():
             typer.echo(repr(Record.of(values)))
-    if save: store(made, path)
+    if save:
+        made['metadata']['course']['seconds'] = round(time.perf_counter() - start)
+        store(made, path)
     return False
 
 # %% ../nbs/tools/cli.ipynb #6a1ce53e
@@ -182,13 +184,14 @@ def reset():
 
 @app.command()
 def gaps():
-    """For authors: how much each clean notebook leaves to the learner."""
+    """For authors: how much each clean notebook leaves to the learner, and how long a lesson takes."""
     from coursehelpers.author import build
-    from coursehelpers.author.variants import lines_to_write
-    typer.echo('lesson                gaps  lines to write')
+    from coursehelpers.author.variants import effort, lines_to_write
+    typer.echo('lesson                gaps  lines to write  words to read  seconds to run  minutes')
     for name, nb in build.notebooks(build.course_root()).items():
-        lines = lines_to_write(nb)
-        typer.echo(f'{name.removesuffix(".ipynb"):20} {len(lines):5} {sum(lines):15}')
+        asks, seconds, count = effort(nb), nb['metadata']['course']['seconds'], len(lines_to_write(nb))
+        row = f'{count:5} {asks["lines"]:15} {asks["words"]:14,} {seconds:15} {asks["minutes"]:8}'
+        typer.echo(f'{name.removesuffix(".ipynb"):20} {row}')
 
 # %% ../nbs/tools/cli.ipynb #proofs-run
 def _prove(path):

@@ -28,7 +28,7 @@ from coursehelpers.exercises import is_stub
 
 ROOT = Path(__file__).parents[1]
 META = {
-    'course': dict(lesson='07', needs='nothing', minutes_cpu=1, minutes_gpu=1),
+    'course': dict(lesson='07', needs='nothing', seconds=60, words=1, lines=1, minutes=5),
     'kernelspec': dict(name='python3', language='python', display_name='python3'),
 }
 RECORD = 'application/vnd.coursehelpers.record+json'
@@ -302,9 +302,8 @@ def test_what_stays_of_prose(source, kept):
 
 def test_the_head_is_refreshed_in_place():
     headed = launch.with_head(lesson(), '07_x.ipynb')
-    assert [c['id'] for c in headed['cells'][:3]] == ['title', 'launch', 'setup'] and '| nothing | 1 | 1 |' in headed[
-        'cells'
-    ][1]['source']
+    assert [c['id'] for c in headed['cells'][:3]] == ['title', 'launch', 'setup']
+    assert '| nothing | 5 | 1 | 1 | 60 |' in headed['cells'][1]['source']
     old = copy.deepcopy(headed)
     old['cells'][1]['source'] = 'old'
     assert launch.with_head(old, '07_x.ipynb') == headed
@@ -447,7 +446,7 @@ def test_nothing_is_written_while_a_source_is_wrong(tree):
 
 def test_a_lesson_needs_facts(tree):
     (tree / 'nbs' / 'full' / '08_y.ipynb').write_text(json.dumps(nb(code('x'), meta={})))
-    with pytest.raises(AuthoringError, match='08_y.ipynb: .* metadata lack lesson, minutes_cpu, minutes_gpu, needs'):
+    with pytest.raises(AuthoringError, match='08_y.ipynb: .* metadata lack lesson, needs, seconds'):
         prepare(tree)
 
 

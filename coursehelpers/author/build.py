@@ -14,7 +14,7 @@ from pathlib import Path
 from .launch import read_nb, readme, with_head
 from .running import tidy
 from .variants import AuthoringError, clean_nb, code_cells, course_problems
-from .variants import fold_answers, make_stub, records_in
+from .variants import effort, fold_answers, make_stub, records_in
 from ..base.files import whole
 from ..settings import settings
 
@@ -65,7 +65,7 @@ def check_sources(root:Path): # the course's folder
     "Raise an `AuthoringError` with every problem of the notebooks in nbs/full and nbs/tools."
     found = course_problems(_sources(root))
     for name, nb in notebooks(root).items():
-        if lacking := {'lesson', 'needs', 'minutes_cpu', 'minutes_gpu'} - set(nb['metadata'].get('course', ())):
+        if lacking := {'lesson', 'needs', 'seconds'} - set(nb['metadata'].get('course', ())):
             where = 'Add them in JupyterLab: Property Inspector, Notebook metadata'
             found.append(f'full/{name}: under "course" its metadata lack {", ".join(sorted(lacking))}. {where}.')
     if found: raise AuthoringError('\n'.join(found))
@@ -137,10 +137,14 @@ def export(root:Path) -> list: # the course's folder
     return [p for p, text in files.items() if _write(p, text)]
 
 # %% ../../nbs/tools/author/build.ipynb #1f78bb63
+def _with_effort(nb):
+    "A full notebook whose metadata say what it asks of a learner."
+    return dict(nb, metadata=nb['metadata'] | dict(course=nb['metadata']['course'] | effort(nb)))
+
 def prepare(root:Path) -> list: # the course's folder
     "Refresh heads, tidy the sources, export the modules, write what is generated. Returns the paths that changed."
     check_sources(root)
-    headed = {f'full/{name}': fold_answers(with_head(nb, name)) for name, nb in notebooks(root).items()}
+    headed = {f'full/{name}': fold_answers(with_head(_with_effort(nb), name)) for name, nb in notebooks(root).items()}
     files = {root/'nbs'/name: _dumps(tidy(nb)) for name, nb in (_sources(root) | headed).items()}
     changed = [p for p, text in files.items() if _write(p, text)]
     return changed + export(root) + clean(root)

@@ -44,12 +44,12 @@ def _linked(found): return ' · '.join(f'[{text}]({url})' for text, url in found
 # %% ../../nbs/tools/author/launch.ipynb #9ccae764
 _head = '''Open in {links}. The [{twin} notebook](../{twin}/{name}) is this lesson {what}.
 
-| needs | minutes on 2 CPU cores | minutes on a GPU |
-|---|---|---|
-| {needs} | {minutes_cpu} | {minutes_gpu} |'''
+| needs | minutes | words to read | lines to write | seconds to run, on 2 CPU cores |
+|---|---|---|---|---|
+| {needs} | {minutes} | {words:,} | {lines} | {seconds} |'''
 
 def launch_cell(name:str, # the notebook's file name
-                meta:dict, # its `course` metadata: needs, minutes_cpu, minutes_gpu
+                meta:dict, # its `course` metadata: needs, minutes, words, lines, seconds
                 variant:str='full') -> str: # or clean
     "The Markdown under a lesson's title."
     twin, what = ('clean', 'to write it yourself') if variant == 'full' else ('full', 'with all words and outputs')
@@ -94,10 +94,10 @@ def _notebook(name, variant):
 
 def launch_table(nbs:dict) -> str: # full notebooks by file name
     "A Markdown table with one row a lesson: title, both variants, and where they open."
-    rows = ['| lesson | full | clean | minutes on 2 cores |', '|---|---|---|---|']
+    rows = ['| lesson | full | clean | minutes |', '|---|---|---|---|']
     for name, nb in nbs.items():
         meta, title = nb['metadata']['course'], nb['cells'][0]['source'].splitlines()[0].strip('# ')
-        cells = f'{meta["lesson"]} {title}', _notebook(name, 'full'), _notebook(name, 'clean'), meta['minutes_cpu']
+        cells = f'{meta["lesson"]} {title}', _notebook(name, 'full'), _notebook(name, 'clean'), meta['minutes']
         rows.append(f'| {" | ".join(map(str, cells))} |')
     return '\n'.join(rows)
 

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['DIRECTIVES', 'PROMPTS', 'AuthoringError', 'parse_cell', 'code_cells', 'make_stub', 'make_gap', 'asked_of',
-           'lines_to_write', 'records_in', 'problems', 'course_problems', 'kept_blocks', 'clean_nb', 'fold_answers',
-           'solve']
+           'lines_to_write', 'effort', 'records_in', 'problems', 'course_problems', 'kept_blocks', 'clean_nb',
+           'fold_answers', 'solve']
 
 # %% ../../nbs/tools/author/variants.ipynb #a8575b15
 import ast
 import itertools
+import math
 import re
 
 from .launch import FOLDED, fold_metadata, with_head
@@ -129,6 +130,15 @@ def _written(source, given):
     "How many lines of code are in `source` and not among those given."
     lines = [line for line in source.split('\n') if line.strip() and not line.strip().startswith('#')]
     return sum(line not in given for line in lines)
+
+# %% ../../nbs/tools/author/variants.ipynb #effort
+def effort(full:dict) -> dict: # a full notebook; its `course` metadata hold the seconds that it ran
+    "What a lesson asks of a learner: {words, lines, minutes}. The words are those to read, the lines those to write."
+    prose = [c['source'] for c in full['cells'] if c['cell_type'] == 'markdown' and c['id'] != 'launch']
+    shown = re.sub(r'<[^>]+>|\]\([^)]+\)', ' ', '\n'.join(prose)) # without tags and addresses
+    words, lines = len(re.findall(r"\w[\w'’-]*", shown)), sum(lines_to_write(full))
+    minutes = words / 180 + 2 * lines + full['metadata']['course']['seconds'] / 60
+    return dict(words=words, lines=lines, minutes=5 * math.ceil(minutes / 5))
 
 # %% ../../nbs/tools/author/variants.ipynb #9cad22b9
 def _cell_problems(cell, directives, source):
