@@ -208,7 +208,8 @@ HEADS = dict(linear=TINY, distilled='deit_tiny_distilled_patch16_224', two_norms
              perceptron='caformer_s18')
 
 
-SLOW = 'branches', 'perceptron', 'convolution', 'distilled' # trained by gradients, or of many layers
+BY_GRADIENTS = 'branches', 'perceptron'
+SLOW = *BY_GRADIENTS, 'convolution', 'distilled'
 KINDS = [pytest.param(kind, marks=[pytest.mark.long] if kind in SLOW else []) for kind in HEADS]
 
 
@@ -228,7 +229,7 @@ def test_any_last_layer_is_fitted(kind, monkeypatch):
     head = {v.data_ptr() for part in head_parts(learn.model) for v in part.state_dict().values()}
     moved = {v.data_ptr() for k, v in learn.model.state_dict().items() if not torch.equal(v, before[k])}
     assert moved and moved <= head, 'the head has moved, and nothing else'
-    epochs = 5 if kind in SLOW else 0
+    epochs = 5 if kind in BY_GRADIENTS else 0
     assert len(learn.history) == epochs, 'one regression where that is the same thing, else gradients'
     assert all(p.requires_grad for p in learn.model.parameters())
 
