@@ -39,6 +39,7 @@ class Exercise:
     name: str
     checker: FunctionType # takes the learner's function; raises `NotYet` or returns
     hints: tuple # from a nudge to nearly there
+    longest: float = None # seconds for a check, if an answer may take longer than most
 
 def checkers() -> dict:
     "The checkers that are loaded by now: {name: `Exercise`}."
@@ -46,10 +47,11 @@ def checkers() -> dict:
 
 # %% ../nbs/tools/exercises.ipynb #c2efbca6
 def exercise(name:str, # unique in the course: the name of the learner's function or class
-             hints=()): # from a nudge to nearly there
+             hints=(), # from a nudge to nearly there
+             longest=None): # seconds for one check, if an answer may take longer than most
     "Register the decorated checker for exercise `name`."
     def keep(checker):
-        _checkers[name] = Exercise(name, checker, tuple(hints))
+        _checkers[name] = Exercise(name, checker, tuple(hints), longest)
         return checker
     return keep
 
@@ -90,7 +92,7 @@ def check(fn, # your function or class
     if isinstance(fn, Unwritten): return Outcome(ex.name, 'not attempted', repr(fn))
     if why := _no_answer(fn, ex.name) or borrowed(fn, ex.name):
         return Outcome(ex.name, 'not yet', why)
-    outcome, printed = judge(fn, ex.name, ex.checker, int.from_bytes(os.urandom(4), 'little'))
+    outcome, printed = judge(fn, ex.name, ex.checker, int.from_bytes(os.urandom(4), 'little'), ex.longest)
     if printed: print(shorten(printed, 300))
     if outcome.status == 'correct': _put_beside(outcome, fn)
     if _is_read(outcome, fn):
@@ -260,15 +262,15 @@ def prove(name:str, # the exercise
           right, # right answers: at least one function or class
           wrong): # wrong answers: at least two, each (function, words that the message must have)
     "Assert that a checker accepts each right answer, and has the right words for each wrong one. Writes no progress."
-    checker = _find(name).checker
+    ex = _find(name)
     assert len(right) >= 1 and len(wrong) >= 2, f'{name}: prove needs one right and two wrong answers at least'
     named = 0
     for seed in range(SEEDS):
         for fn in right:
-            found = judge(fn, name, checker, seed)[0]
+            found = judge(fn, name, ex.checker, seed, ex.longest)[0]
             assert found.status == 'correct', f'{name}: a right answer was judged {found}'
         for fn, words in wrong:
-            found = judge(fn, name, checker, seed)[0]
+            found = judge(fn, name, ex.checker, seed, ex.longest)[0]
             assert found.status in ('not yet', 'raised'), f'{name}: {words!r} was judged {found.status}'
             assert words.lower() in found.message.lower(), f'{name}: {words!r} is not in {found.message!r}'
             named += seed == 0 and _names_cause(found)

@@ -608,7 +608,7 @@ def _error_words(error):
     return f'{type(error).__name__}: {said}' if said else type(error).__name__
 
 # %% ../../nbs/tools/checks/judging.ipynb #limit-time
-LONGEST = 60 # seconds for one check
+LONGEST = 60 # seconds for one check, unless its exercise says otherwise
 
 @contextlib.contextmanager
 def _time_limit(seconds):
@@ -679,7 +679,8 @@ def _next(one, name):
 def judge(fn, # the learner's function or class
           name:str, # of the exercise
           checker, # takes the function; raises `NotYet` or returns
-          seed:int): # of the random inputs
+          seed:int, # of the random inputs
+          longest=None): # seconds until it is stopped, `LONGEST` unless given
     """The `Outcome` of one run of `checker` on `fn`, and what `fn` printed meanwhile. Writes nothing anywhere.
     If the checker breaks before it has used `fn`: `CheckFault`."""
     if is_stub(fn):
@@ -687,7 +688,7 @@ def judge(fn, # the learner's function or class
     printed, outcome = _Printed(), Outcome(name, 'correct')
     watched, returned = _watch(fn)
     try:
-        with _fresh(seed), contextlib.redirect_stdout(printed), _time_limit(LONGEST):
+        with _fresh(seed), contextlib.redirect_stdout(printed), _time_limit(longest or LONGEST):
             checker(watched)
     except NotYet as e:
         outcome = Outcome(name, 'not yet', str(e), e)
