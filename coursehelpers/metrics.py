@@ -23,8 +23,7 @@ def rmse(preds, # (n,) or any shape
     Two different shapes are a ValueError: (n, 1) minus (n,) would be (n, n), every prediction
     against every answer."""
     if preds.shape != y.shape:
-        raise ValueError(f'rmse: preds has shape {tuple(preds.shape)}, y {tuple(y.shape)}. '
-                         'Give both the same: preds[:, 0] makes (n,) of (n, 1).')
+        raise ValueError(f'rmse: give one shape, not {tuple(preds.shape)} and {tuple(y.shape)}')
     return ((preds - y)**2).mean().sqrt()
 
 # %% ../nbs/full/07_validation.ipynb #dda315ef
@@ -201,7 +200,8 @@ def paired(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
            names=('a', 'b'), # of the models
            unit:str|None=None) -> Paired: # None: % where every example is right or wrong
     """Which of two models is better on the same examples, and how sure that is. At 5 % or more
-    for chance it cannot be told. Less is better, unless the metric's `higher_is_better` is True."""
+    for chance it cannot be told. Less is better, unless the metric's `higher_is_better` is True.
+    It assumes that the examples are independent."""
     a, b, y = _rows(a, b, y)
     (one, of_a), (two, of_b) = (_judged(metric, preds, y, unit) for preds in (a, b))
     if of_a is None or of_b is None:
