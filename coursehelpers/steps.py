@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from .celsius import grad_by_hand, neuron
+from .celsius import grad_by_hand
 from .curves import mse
 
 # %% ../nbs/full/17_step_size.ipynb #landing

@@ -6,12 +6,11 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_02.ipynb #943eddd1
-import math
 import random
 
 import torch
 
-from ..exercises import NotYet, agree, agree_on, call, exercise, slips
+from ..exercises import NotYet, agree_on, call, exercise, slips
 
 # %% ../../nbs/tools/checks/lesson_02.ipynb #4b05e9d6
 def _points(n):

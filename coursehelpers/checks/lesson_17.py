@@ -116,7 +116,7 @@ def _edge_slips(x):
         'you look along w and along b, but not between': 2/max(2*(x*x).mean().item(), 2.),
         'the sum over the examples is taken: the loss is their mean': 2/(high*len(x))}
     if x.mean() < 0:
-        words = 'you look at a quarter of a turn. The steepest direction may lie beyond 90 degrees: half a turn, up to pi'
+        words = 'you look at a quarter of a turn. The steepest direction may lie beyond 90 degrees: half a turn'
         known = {words: 2/_around(x, math.pi/2).max().item()} | known
     return known
 

@@ -59,8 +59,8 @@ class Valley(Portable):
     def alt(self) -> str:
         "What the picture shows, in words."
         (_, losses), (flat, steep) = self.walk, self.data['curves']
-        return (f'A valley with curvature {flat:g} along and {steep:g} across, and {len(losses) - 1} steps with learning '
-                f'rate {self.lr:.3g} and momentum {self.momentum:.2g}: the loss goes from {losses[0]:.4g} to '
+        return (f'A valley with curvature {flat:g} along and {steep:g} across, and {len(losses) - 1} steps with '
+                f'learning rate {self.lr:.3g} and momentum {self.momentum:.2g}: the loss goes from {losses[0]:.4g} to '
                 f'{losses[-1]:.4g}.')
 
     @traitlets.validate('start')
