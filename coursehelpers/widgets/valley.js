@@ -26,7 +26,7 @@ function render({model, el}) {
   const [wide, high] = ends
   const c = plot({
     width: 400,
-    height: 270,
+    height: 252,
     least: 180,
     x: [-wide, wide],
     y: [-high, high],
@@ -63,7 +63,7 @@ function render({model, el}) {
   c.svg.append(grip)
   c.svg.classList.add('ch-hold')
   set(c.svg, {role: 'group'})
-  const past = lossPlot({height: 190, xname: 'steps', label: 'Loss after each step', end: steps})
+  const past = lossPlot({height: 190, xname: 'steps', yname: 'loss', label: 'Loss after each step', end: steps})
   const score = scores(['steps', 'loss', 'left across', 'left along'])
 
   const bad = text => say(text, true)

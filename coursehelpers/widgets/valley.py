@@ -51,7 +51,7 @@ class Valley(Portable):
         heights = (flat*along**2 + steep*across[:, None]**2) / 2
         land.contourf(along, across, heights.sqrt(), 15, cmap='cividis')
         land.plot(*path.T, 'o-', ms=3, lw=1, color='white', mec='black', mew=.4)
-        land.set(xlim=(-wide, wide), ylim=(-high, high), xlabel='along the valley', ylabel='across')
+        land.set(xlim=(-wide, wide), ylim=(-high, high), xlabel='along the valley', ylabel='across', aspect='equal')
         past.semilogy(losses, '.-', color=COLOURS['blue'])
         past.set(xlabel='steps', ylabel='loss')
         return fig
@@ -83,8 +83,6 @@ def valley(steep:float, # the larger curvature, across
         raise ValueError(f'steps must be from 1 to 200, got {steps}.')
     limit = 2 / steep
     lr = float(f'{limit / 20:.1g}') if lr is None else lr
-    ends = [10., float(f'{10 * max(math.sqrt(flat/steep), .2):.3g}')] # both edges are alike in loss, if not too narrow
-    start = [-8., ends[1] * .8]
-    begin = dict(lr=lr, momentum=momentum, start=start)
-    data = dict(curves=[float(flat), float(steep)], ends=ends, begin=begin, steps=steps, most=limit * 2)
+    begin = dict(lr=lr, momentum=momentum, start=[-8., 3.])
+    data = dict(curves=[float(flat), float(steep)], ends=[10., 6.], begin=begin, steps=steps, most=limit * 2)
     return Valley(data=data, **begin)
