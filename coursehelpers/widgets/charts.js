@@ -138,7 +138,14 @@ function dots(c, x, y) {
 }
 
 // Losses over time on a logarithmic axis; a diamond marks the lowest.
-function lossPlot({width = 360, height = 150, xname = 'moves and steps', yname = 'MSE', label = 'History of the loss', end = 0}) {
+function lossPlot({
+  width = 360,
+  height = 150,
+  xname = 'moves and steps',
+  yname = 'MSE',
+  label = 'History of the loss',
+  end = 0
+}) {
   const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname, left: 58})
   const path = draw('path', {class: 'ch-curve thin'})
   const points = draw('path', {class: 'ch-points'})
