@@ -21,6 +21,7 @@ from coursehelpers.widgets.fit import build_relus, fit_by_hand, lr_explorer
 from coursehelpers.widgets.neuron import one_neuron
 from coursehelpers.widgets.photo import your_photo
 from coursehelpers.widgets.products import see_product
+from coursehelpers.widgets.valley import valley
 from tests.browser import need_browser, open_static, press, static_page
 from tests.test_browser_cleaner import make_set
 from tests.test_browser_photo import Pug
@@ -29,7 +30,7 @@ need_browser()
 pytestmark = pytest.mark.xdist_group('browser')
 
 SIZES = {'phone': (390, 844), 'zoomed': (640, 450), 'desk': (1280, 900)}
-NAMES = ['fit', 'relus', 'rate', 'neuron', 'squash', 'product', 'misfit', 'large', 'photo', 'cleaner']
+NAMES = ['fit', 'relus', 'rate', 'valley', 'neuron', 'squash', 'product', 'misfit', 'large', 'photo', 'cleaner']
 LIVELY = NAMES[:-2] # these need no net behind them
 
 
@@ -53,7 +54,7 @@ def addresses(tmp_path_factory):
     home, (x, y) = tmp_path_factory.mktemp('sizes'), noisy(mk_quad(3., 2., 1.))
     (c, f), (t, hot) = thermometer(), too_hot()
     pictures = [
-        fit_by_hand(quad, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y),
+        fit_by_hand(quad, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y), valley(20, 1),
         one_neuron(c, f, w=1, lr=.0001, at=5, xname='°C', yname='°F'),
         one_neuron(scale(t), hot, w=2.5, b=-1.25, lr=5, squash=True, xname='scaled °C', yname='too hot'),
         see_product(torch.arange(6.).view(2, 3), torch.arange(12.).view(3, 4), at=8),
@@ -301,6 +302,9 @@ def still_answers(page, name):
     at = picture(page, name)
     reset = at.get_by_role('button', name='reset')
     if reset.count(): press(at, 'reset')
+    if name == 'valley':
+        at.get_by_role('slider', name='learning rate').press('End')
+        return 'explodes' in at.get_by_role('status').text_content()
     if name == 'rate':
         at.get_by_role('slider').press('Home')
         return 'too small' in at.get_by_role('status').text_content()

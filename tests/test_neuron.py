@@ -14,7 +14,6 @@ from coursehelpers.celsius import (
     comfortable,
     grad_by_hand,
     grad_through_sigmoid,
-    largest_safe_lr,
     neuron,
     scale,
     sigmoid,
@@ -24,6 +23,7 @@ from coursehelpers.celsius import (
     walk_down,
 )
 from coursehelpers.curves import mse
+from coursehelpers.steps import largest_safe_lr
 from coursehelpers.widgets.neuron import one_neuron, passes
 
 C, F = thermometer()

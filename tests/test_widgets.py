@@ -13,6 +13,7 @@ from coursehelpers.curves import mk_quad, mse, noisy, quad, sum_of_relus
 from coursehelpers.plots import figure
 from coursehelpers.widgets.fit import build_relus, fit_by_hand, linear_basis, lr_explorer
 from coursehelpers.widgets.portable import Portable
+from coursehelpers.widgets.valley import valley
 
 
 @pytest.fixture
@@ -21,7 +22,8 @@ def points(): return noisy(mk_quad(3., 2., 1.))
 
 def cubic(a, b, c, d, x): return a*x**3 + b*x**2 + c*x + d
 def waves(p, q, x): return p*torch.sin(x) + q*torch.sin(2*x) + 3
-def all_pictures(x, y): return [fit_by_hand(quad, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y)]
+def all_pictures(x, y):
+    return [fit_by_hand(quad, x, y), build_relus(x, y, n=3), lr_explorer(quad, x, y), valley(20, 1, momentum=.3)]
 
 
 @pytest.mark.parametrize('f, n', [(quad, 3), (cubic, 4), (waves, 2), (lambda a, x: a, 1)])
@@ -63,6 +65,22 @@ def test_walk_equals_descend(points):
     assert len(w.walk[1]) < 41 and all(loss < 1e30 for loss in w.walk[1]) and w.picture()
 
 
+@pytest.mark.parametrize('lr, momentum', [(.02, 0), (.095, 0), (.1, .6), (.19, .9), (.3, 0)])
+def test_a_valley_is_walked_as_sgd_does(lr, momentum):
+    w = valley(20, 1, lr=lr, momentum=momentum)
+    p = w.start.double().requires_grad_()
+    curves, sgd = torch.tensor([1., 20]), torch.optim.SGD([p], lr, momentum=momentum)
+    path, losses = w.walk
+    for place, loss in zip(path, losses):
+        assert torch.allclose(place, p.detach(), rtol=1e-9)
+        sgd.zero_grad()
+        now = (curves*p**2).sum() / 2
+        assert loss == pytest.approx(now.item(), rel=1e-9)
+        now.backward()
+        sgd.step()
+    assert len(path) == 41 or losses[-1] > 1e20
+
+
 @pytest.mark.parametrize('wrong, says', [
     (lambda x, y: fit_by_hand(lambda a, b, x: torch.sin(a*x) + b, x, y), 'not linear'),
     (lambda x, y: fit_by_hand(lambda *p, x=0: 0, x, y), '2 to 8 parameters'),
@@ -74,6 +92,15 @@ def test_walk_equals_descend(points):
     (lambda x, y: build_relus(x, y, n=0), '1 to 20'),
     (lambda x, y: build_relus(x, y, n=21), '1 to 20'),
     (lambda x, y: lr_explorer(lambda a, x: a*x, x, y), '2 to 8 parameters'),
+    (lambda x, y: valley(1, 20), 'larger one first'),
+    (lambda x, y: valley(20, 0), 'above 0'),
+    (lambda x, y: valley(float('inf'), 1), 'finite'),
+    (lambda x, y: valley(float('nan'), 1), 'finite'),
+    (lambda x, y: valley(20, 1, steps=0), '1 to 200'),
+    (lambda x, y: valley(20, 1, lr=0), "'lr'"),
+    (lambda x, y: valley(20, 1, momentum=1), "'momentum'"),
+    (lambda x, y: setattr(valley(20, 1), 'start', [99., 0.]), 'start must be'),
+    (lambda x, y: setattr(valley(20, 1), 'start', [1., 0., 0.]), 'start must be'),
 ])
 def test_bad_input_says_what_to_do(points, wrong, says):
     with pytest.raises((ValueError, TraitError), match=re.escape(says)):

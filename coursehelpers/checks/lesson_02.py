@@ -6,12 +6,11 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_02.ipynb #943eddd1
-import math
 import random
 
 import torch
 
-from ..exercises import NotYet, agree, agree_on, call, exercise, slips
+from ..exercises import NotYet, agree_on, call, exercise, slips
 
 # %% ../../nbs/tools/checks/lesson_02.ipynb #4b05e9d6
 def _points(n):
@@ -130,51 +129,6 @@ def _walk_down(fn):
             raise NotYet('every row is the same: is one and the same object noted again and again?\n'
                          f'inputs: {given}')
         agree_on(fn, _walked, x, y, lr, steps, *start, rtol=1e-8)
-
-# %% ../../nbs/tools/checks/lesson_02.ipynb #fb2748fc
-def _edge(x):
-    "2 divided by the largest curvature of the loss over w and b, from autograd's table of second slopes."
-    start = torch.zeros(2, dtype=x.dtype)
-    table = torch.autograd.functional.hessian(lambda p: (x*p[0] + p[1]).square().mean(), start)
-    return 2 / torch.linalg.eigvalsh(table).max().item()
-
-def _edge_slips(x):
-    "What the usual mistakes give, as floats."
-    ones = torch.stack([x, torch.ones_like(x)])
-    sums = 2 * ones @ ones.T # the table, but for the mean
-    low, high = torch.linalg.eigvalsh(sums / len(x)).tolist()
-    return {
-        'twice the right rate: every entry of the table carries a factor 2': 4/high,
-        'that is 1 / curvature, where one jump ends at the lowest point. The edge is 2 / curvature': 1/high,
-        'that is the curvature itself: the rate is 2 divided by it': high,
-        'that is for the flattest direction, and the steepest one explodes: take the largest eigenvalue': 2/low,
-        'you look along w only: w and b together bend more steeply than either. '
-        'Take the eigenvalues of the table': 1/(x*x).mean().item(),
-        'that is the sum over the examples: the table holds means': 2/(high*len(x))}
-
-# %% ../../nbs/tools/checks/lesson_02.ipynb #137f3e87
-def _alike(got, number, rel_tol):
-    "Is `got` that number, as a float or a tensor?"
-    return (isinstance(got, float) or torch.is_tensor(got)) and math.isclose(float(got), number, rel_tol=rel_tol)
-
-@exercise('largest_safe_lr',
-          hints=('Build the 2 x 2 table from x.mean() and (x*x).mean() with torch.stack or torch.tensor, '
-                 'and do not forget the factor 2.',
-                 'torch.linalg.eigvalsh(table) gives both curvatures, the smaller first.',
-                 'return 2 / torch.linalg.eigvalsh(table).max().item()'))
-def _largest_safe_lr(fn):
-    for n in (5, 9):
-        x = torch.randn(n, dtype=torch.float64)*random.uniform(2, 20) + random.uniform(1, 9)
-        got, right = call(fn, x), _edge(x)
-        given = f'{n} values of x, mean {x.mean():.2f}, mean of squares {(x*x).mean():.2f}'
-        if torch.is_tensor(got) and got.ndim:
-            raise NotYet(f'got shape {tuple(got.shape)}, expected one number\ninputs: {given}')
-        for words, wrong in _edge_slips(x).items(): # nearer to what is right, now and then, than `slips` can tell
-            if _alike(got, wrong, 1e-6) and not _alike(wrong, right, 1e-5):
-                raise NotYet(f'{words}\ninputs: {given}')
-        if torch.is_tensor(got) and got.isfinite():
-            raise NotYet('got a tensor, expected a float: `.item()` gives it')
-        agree(got, right, given, rtol=1e-7)
 
 # %% ../../nbs/tools/checks/lesson_02.ipynb #e8c33f59
 def _unscaled(w, b, mean, std): return w/std, b - w*mean/std

@@ -138,8 +138,15 @@ function dots(c, x, y) {
 }
 
 // Losses over time on a logarithmic axis; a diamond marks the lowest.
-function lossPlot({width = 360, height = 150, xname = 'moves and steps', label = 'History of the loss', end = 0}) {
-  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname: 'MSE', left: 58})
+function lossPlot({
+  width = 360,
+  height = 150,
+  xname = 'moves and steps',
+  yname = 'MSE',
+  label = 'History of the loss',
+  end = 0
+}) {
+  const c = chart({width, height, x: [0, 1], y: [0, 1], xname, yname, left: 58})
   const path = draw('path', {class: 'ch-curve thin'})
   const points = draw('path', {class: 'ch-points'})
   const low = draw('path', {class: 'ch-best', d: 'M0-6L6 0L0 6L-6 0Z'})
