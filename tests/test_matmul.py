@@ -156,7 +156,7 @@ def test_picture_of_what_a_push_moves(monkeypatch):
 
 def test_pictures_of_tables_and_passes(monkeypatch):
     shown = []
-    monkeypatch.setattr(products, 'show', lambda fig, alt: shown.append((fig, alt)))
+    monkeypatch.setattr(products, 'show', lambda fig, alt, colours=32: shown.append((fig, alt)))
     show_tables({'a': torch.eye(3), 'b': torch.zeros(2, 2), 'c': -torch.eye(2), 'd': torch.ones(1, 4)}, 'four', rows=2)
     show_passes(['x', 'y', 'z'], ['f', 'g'], ['df', 'dg'], 'a chain')
     (tables, _), (passes, _) = shown

@@ -52,11 +52,13 @@ def _sound(got, right, given):
 
 def _why(got, right):
     "How a tensor may have come by a shape that is not the one asked for."
-    if got.squeeze().shape == right.squeeze().shape: return 'an axis of size 1 too many, or too few'
-    if got.shape == right.T.shape: return 'rows and columns are swapped'
-    if got.numel() == right.numel(): return 'the numbers are there, but `torch.cat` or `view` has put them in one line'
-    if got.numel() < right.numel(): return 'too few. Is `return` inside the loop, or does `sum` take an axis too many?'
-    return 'too many. Is there an axis that should be added up?'
+    whys = {
+        'an axis of size 1 too many, or too few': got.squeeze().shape == right.squeeze().shape,
+        'rows and columns are swapped': got.shape == right.shape[::-1],
+        'the numbers are there, but `torch.cat` or `view` has put them in one line': got.numel() == right.numel(),
+        'too few. Is `return` inside the loop, or does `sum` take an axis too many?': got.numel() < right.numel(),
+        'too many. Is there an axis that should be added up?': True}
+    return next(why for why, fits in whys.items() if fits)
 
 # %% ../../nbs/tools/checks/lesson_04.ipynb #d33615ba
 @exercise('row_by_column',

@@ -266,7 +266,7 @@ def show_tables(tables:dict, # {title: (rows, columns)}
         most = table.abs().max().item() or 1
         ax.imshow(table.numpy(), cmap='PuOr_r', vmin=-most, vmax=most)
         ax.set(title=title, xticks=[], yticks=[])
-    show(fig, alt)
+    show(fig, alt, colours=96) # mixed by a small palette, orange and purple would be brown
 
 # %% ../../nbs/tools/widgets/products.ipynb #show-reach
 def show_reach(a, # (n, k)
