@@ -12,17 +12,16 @@ from traitlets import TraitError
 
 from coursehelpers import matmul
 from coursehelpers.matmul import (
-    broadcast_rule,
     broadcast_shape,
+    fit_axis,
     matmul_cells,
     matmul_lists,
     matmul_loops,
     matmul_rows,
     product_shape,
-    steps,
 )
 from coursehelpers.widgets import products
-from coursehelpers.widgets.products import see_product
+from coursehelpers.widgets.products import broadcast_rule, see_product, show_passes, show_reach, show_tables, steps
 
 SMALL = [s for n in range(4) for s in product((0, 1, 2, 3), repeat=n)] # 85 shapes of up to three axes
 MATRICES = list(product((1, 2, 3, 5), repeat=3))
@@ -59,12 +58,10 @@ def test_product_shape_is_torch_s_for_every_small_pair():
         if a[1] == b[0]:
             assert product_shape(a, b) == (torch.ones(a) @ torch.ones(b)).shape
         else:
-            with pytest.raises(ValueError,
-                               match=re.escape(f'{a} @ {b}: a row of the first has {a[1]}, a column of the second '
-                                               f'{b[0]}')):
+            with pytest.raises(ValueError, match=re.escape(f'{a} @ {b} does not fit')):
                 product_shape(a, b)
     for a, b in (((3,), (3, 2)), ((2, 3), (3,)), ((2, 2, 3), (3, 4)), ((), ())):
-        with pytest.raises(ValueError, match='two axes each'):
+        with pytest.raises(ValueError, match='two matrices are needed'):
             product_shape(a, b)
     assert product_shape(torch.ones(2, 3).shape, torch.ones(3, 4).shape) == (2, 4)
 
@@ -76,7 +73,7 @@ def test_steps_are_every_multiplication_once():
         assert [(s.i, s.j, s.k) for s in found] == list(product(range(n), range(m), range(k)))
         assert all(s.a == a[s.i, s.k] and s.b == b[s.k, s.j] for s in found)
         assert all(abs(s.total - (a[s.i, :s.k + 1] @ b[:s.k + 1, s.j]).item()) < 1e-10 for s in found)
-    with pytest.raises(ValueError, match='must be equal'):
+    with pytest.raises(ValueError, match='does not fit'):
         list(steps(torch.ones(2, 3), torch.ones(4, 2)))
 
 
@@ -97,14 +94,10 @@ def test_broadcasting_is_torch_s_for_every_small_pair():
             assert broadcast_shape(a, b) == verdict(a, b), (a, b)
 
 
-def test_broadcasting_of_three_shapes():
-    some = SMALL[::3]
-    for shapes in product(some, repeat=3):
-        try:
-            got = broadcast_shape(*shapes)
-        except ValueError:
-            got = None
-        assert got == verdict(*shapes), shapes
+def test_one_axis_of_two_shapes():
+    for p, q in product(range(5), repeat=2):
+        got = verdict((p,), (q,))
+        assert fit_axis(p, q) == (got and got[0]), (p, q)
 
 
 def test_the_verdict_of_each_axis():
@@ -141,6 +134,36 @@ def test_picture_of_broadcasting(monkeypatch, a, b):
         assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [[*map(str, number(a))], [*map(str, number(b))],
                                                                          [f'{p}·{q}' for p,
                                                                           q in zip(number(a), number(b))]]
+
+
+def test_picture_of_what_a_push_moves(monkeypatch):
+    shown = []
+    monkeypatch.setattr(products, 'show', lambda fig, alt: shown.append((fig, alt)))
+    for n, k, m in MATRICES:
+        a, b = pair(n, k, m)
+        i, place = n - 1, k // 2
+        pushed = a.clone()
+        pushed[i, place] += 1
+        moved = pushed @ b - a @ b
+        show_reach(a, b, i, place)
+        fig, alt = shown.pop()
+        assert moved.abs().sum(1).nonzero().flatten().tolist() == [i]
+        assert torch.allclose(moved[i], b[place], rtol=0, atol=1e-10)
+        assert f'reaches row {i} of c through row {place} of b' in alt and f'c[{i}, {m - 1}] by' in alt
+        filled = [p for p in fig.axes[0].patches if hasattr(p, 'get_xy') and p.get_facecolor()[3] > 0]
+        assert len(filled) == 1 + m + m # the number, the row that carries it, the row that it reaches
+
+
+def test_pictures_of_tables_and_passes(monkeypatch):
+    shown = []
+    monkeypatch.setattr(products, 'show', lambda fig, alt, colours=32: shown.append((fig, alt)))
+    show_tables({'a': torch.eye(3), 'b': torch.zeros(2, 2), 'c': -torch.eye(2), 'd': torch.ones(1, 4)}, 'four', rows=2)
+    show_passes(['x', 'y', 'z'], ['f', 'g'], ['df', 'dg'], 'a chain')
+    (tables, _), (passes, _) = shown
+    assert [ax.get_title() for ax in tables.axes] == ['a', 'b', 'c', 'd']
+    assert [ax.images[0].get_clim() for ax in tables.axes] == [(-1, 1)] * 4
+    words = [t.get_text() for t in passes.axes[0].texts]
+    assert {'x', 'y', 'z', 'f', 'g', 'df', 'dg'} <= {*words}
 
 
 @pytest.mark.parametrize('a, b', [((7, 1), (1,)), ((1, 1, 1, 1), (2,)), ((0, 2), (2,))])

@@ -11,7 +11,7 @@ import random
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, agree_on, call, exercise, slips
+from ..exercises import NotYet, agree, agree_on, call, exercise, slip_in_all, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_04.ipynb #c1b17b05
 def _sizes(n):
@@ -21,7 +21,44 @@ def _sizes(n):
 def _kinds(fn, oracle, *shapes):
     "Agree on fresh inputs, first float32, then float64, so that a dtype of one's own is seen."
     for dtype in (torch.float32, torch.float64):
-        agree_on(fn, oracle, *(torch.randn(s, dtype=dtype) for s in shapes))
+        _sound_on(fn, oracle, *(torch.randn(s, dtype=dtype) for s in shapes))
+
+def _sound_on(fn, oracle, *args):
+    "Agree on these inputs; where the kind of the answer is wrong, with a cause."
+    got, right = call(fn, *args), oracle(*args)
+    given = ', '.join(f'{t.dtype} of shape {tuple(t.shape)}'.removeprefix('torch.') for t in args if torch.is_tensor(t))
+    alone = torch.is_tensor(right)
+    if not alone and isinstance(got, (tuple, list)) and len(got) != len(right):
+        raise NotYet(f'{len(right)} tensors are asked for, first that of a, then that of b; you return {len(got)}')
+    wrong_if(not alone and torch.is_tensor(got), 'that is one tensor: return both, with a comma between them', given)
+    for part, expected in [(got, right)] if alone else zip(got or (), right):
+        _sound(part, expected, given)
+    agree_on(fn, oracle, *args)
+
+def _sound(got, right, given):
+    "Raise `NotYet` with a cause unless `got` is a tensor of the dtype and the shape of `right`, without NaN."
+    if got is None: return
+    wrong_if(isinstance(got, (list, tuple)), 'that is a list of tensors: `torch.stack` makes one of them', given)
+    wrong_if(isinstance(got, (bool, int, float)), 'that is a plain number: leave `.item()` and `float()` away, a '
+             'tensor is asked for even if it holds one number', given)
+    wrong_if(not torch.is_tensor(got), f'that is a {type(got).__name__}: stay with tensors', given)
+    wrong_if(got.dtype != right.dtype, f'the dtype changes: {right.dtype} goes in, and {got.dtype} comes out. '
+             'Does something make a new tensor, or convert one?', given)
+    sizes = f'it has shape {tuple(got.shape)}, and {tuple(right.shape)} is asked for'
+    wrong_if(got.shape != right.shape, f'{sizes}: {_why(got, right)}', given)
+    lost = int(got.isnan().sum())
+    wrong_if(lost, f'NaN at {lost} of {got.numel()} places: is each of them filled in? `torch.empty` holds whatever '
+             'lay in memory; 0 / 0 and the root of a number below 0 are NaN', given)
+
+def _why(got, right):
+    "How a tensor may have come by a shape that is not the one asked for."
+    whys = {
+        'an axis of size 1 too many, or too few': got.squeeze().shape == right.squeeze().shape,
+        'rows and columns are swapped': got.shape == right.shape[::-1],
+        'the numbers are there, but `torch.cat` or `view` has put them in one line': got.numel() == right.numel(),
+        'too few. Is `return` inside the loop, or does `sum` take an axis too many?': got.numel() < right.numel(),
+        'too many. Is there an axis that should be added up?': True}
+    return next(why for why, fits in whys.items() if fits)
 
 # %% ../../nbs/tools/checks/lesson_04.ipynb #d33615ba
 @exercise('row_by_column',
@@ -29,22 +66,41 @@ def _kinds(fn, oracle, *shapes):
                  '`a[i] * b[:, j]` multiplies in pairs: k products. What is left to do with them?',
                  'return (a[i] * b[:, j]).sum()'))
 def _row_by_column(fn):
-    (i, j), size = random.sample(range(4), 2), 4
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    got, given = call(fn, a, b, i, j), f'a and b of shape ({size}, {size}), i = {i}, j = {j}'
-    slips(got, {
-        'these are the products: add them up': a[i] * b[:, j],
-        'i and j are swapped: i is a row of a, j a column of b': a[j] @ b[:, i],
-        'that is a column of a with a row of b: a[i] is a row, b[:, j] a column': a[:, i] @ b[j],
-        'that is a row of a with a row of b: a column of b is b[:, j]': a[i] @ b[j],
-        'that would be right if it were called with (b, a, i, j): look at the order of the arguments': b[i] @ a[:, j],
-        'that is one product of the k: the whole row meets the whole column': a[i, j] * b[i, j],
-        'the last product is missing: range(k) ends at k - 1 by itself': a[i, :-1] @ b[:-1, j],
-        'that is the mean: the sum is asked for': (a[i] * b[:, j]).mean()}, given, a[i] @ b[:, j])
+    draws = [(torch.randn(4, 4), torch.randn(4, 4), *random.sample(range(4), 2)) for _ in range(8)]
+    found = [call(fn, *draw) for draw in draws]
+    if words := slip_in_all(found, [_met_wrongly(*draw) for draw in draws], _near):
+        raise NotYet(f'{words}\ninputs: a and b of shape (4, 4), i = {draws[0][2]}, j = {draws[0][3]}')
     n, k, m = _sizes(3)
     for dtype in (torch.float32, torch.float64):
-        agree_on(fn, lambda a, b, i, j: (a @ b)[i, j], torch.randn(n, k, dtype=dtype), torch.randn(k, m, dtype=dtype),
-                 n - 1, m - 1)
+        _sound_on(fn, lambda a, b, i, j: (a @ b)[i, j], torch.randn(n, k, dtype=dtype), torch.randn(k, m, dtype=dtype),
+                  n - 1, m - 1)
+
+def _met_wrongly(a, b, i, j):
+    "What the usual mistakes give."
+    row, column = a[i], b[:, j]
+    return {
+        'these are the products: add them up': row * column,
+        'i and j are swapped: i is a row of a, j a column of b': a[j] @ b[:, i],
+        'that is a column of a with a row of b: a[i] is a row, b[:, j] a column': a[:, i] @ b[j],
+        'that is a row of a with a row of b: a column of b is b[:, j]': row @ b[j],
+        'that would be right if it were called with (b, a, i, j): look at the order of the arguments': b[i] @ a[:, j],
+        'that is one product of the k: the whole row meets the whole column': a[i, j] * b[i, j],
+        'the last product is missing: range(k) ends at k - 1 by itself': row[:-1] @ column[:-1],
+        'that is the mean: the sum is asked for': (row * column).mean(),
+        'that is the largest product: add all of them up': (row * column).max(),
+        'you add up before you multiply: first the products in pairs, then their sum': row.sum() * column.sum(),
+        'you add in pairs: multiply in pairs, and add up the products': (row + column).sum(),
+        'only the first product counts: does `return` stand inside the loop?': row[0] * column[0],
+        'only the last product counts: add to the sum with `+=`': row[-1] * column[-1],
+        'rows and columns are counted from 0: leave the - 1 away': a[i - 1] @ b[:, j - 1],
+        'that is a whole row of the product: take column j of b': row @ b,
+        'that is a whole column of the product: take row i of a': a @ column,
+        'row i meets all of b there: take its column j, b[:, j]': (row * b).sum(),
+        'that is the whole product: one number of it is asked for': a @ b}
+
+def _near(got, wrong):
+    "Is that the same tensor, but for rounding?"
+    return torch.is_tensor(got) and got.shape == wrong.shape and torch.allclose(got.to(wrong), wrong, atol=1e-5)
 
 # %% ../../nbs/tools/checks/lesson_04.ipynb #da84b045
 @exercise('matmul_rows',
@@ -56,16 +112,24 @@ def _matmul_rows(fn):
     right, products = a @ b, a[:, :, None] * b # (n, k, m)
     slips(call(fn, a, b), {
         'that is a * b, products in pairs: each row of a meets all of b': a * b,
-        'the None stands on the wrong side: row[:, None] is a column, and goes down the rows of b': a * b.sum(0),
+        'a row, or row[None], is lined up with the columns of b. As a column, row[:, None], each of its numbers meets '
+        'a row of b': a * b.sum(0),
+        'that is the mean over k: add up': right / 4,
+        'the products are all there: add them up over k': products,
+        'added up over all of row and b: one row of the result is left after sum(0)': products.sum((1, 2)),
+        'only the first row: does `return` stand inside the loop?': right[0],
+        'only the last row: collect all of them': right[-1],
+        'each row holds the sum of those before it: begin anew for each row': right.cumsum(0),
+        'the numbers are in one line: `torch.stack` keeps the rows apart, `torch.cat` does not': right.flatten(),
         'summed over the wrong axis: k is axis 0 of row[:, None] * b': products.sum(2),
         'rows and columns of the result are swapped': right.T,
         'each row of a met a row of b: b came in transposed': a @ b.T,
         'the last row is missing: range(n) ends at n - 1 by itself': torch.cat([right[:-1], torch.zeros(1, 4)])
     }, 'a and b of shape (4, 4)', right)
-    agree_on(fn, torch.matmul, a, b)
+    _sound_on(fn, torch.matmul, a, b)
     n, k, m = _sizes(3)
     _kinds(fn, torch.matmul, (n, k), (k, m))
-    agree_on(fn, torch.matmul, torch.randint(-5, 5, (n, k)), torch.randint(-5, 5, (k, m)))
+    _sound_on(fn, torch.matmul, torch.randint(-5, 5, (n, k)), torch.randint(-5, 5, (k, m)))
 
 # %% ../../nbs/tools/checks/lesson_04.ipynb #e3a12e86
 @exercise('product_shape',
@@ -78,7 +142,10 @@ def _product_shape(fn):
     got, given = _given_in_order(fn, (n, k), (k, m)), f'a_shape = ({n}, {k}), b_shape = ({k}, {m})'
     known = {(k, k): 'these are the two in the middle: they vanish, the outer two stay',
              (m, n): 'rows and columns are swapped: the rows come from a, the columns from b',
-             (n, k, m): 'the middle number is summed over, and leaves no axis'}
+             (n, k, m): 'the middle number is summed over, and leaves no axis',
+             (n, k): 'that is the shape of a: the columns come from b',
+             (k, m): 'that is the shape of b: the rows come from a',
+             (n, k, k, m): 'those are both shapes, one behind the other: the two in the middle vanish'}
     if isinstance(got, (tuple, list)) and tuple(got) in known:
         raise NotYet(f'{known[tuple(got)]}\ninputs: {given}')
     agree(got, (n, m), given)
@@ -94,9 +161,18 @@ def _given_in_order(fn, a, b):
     try:
         return call(fn, a, b)
     except ValueError:
-        if fn(b, a) != (a[0], b[1]): raise
+        if not _takes(fn, b, a, (a[0], b[1])):
+            raise NotYet(f'{a} and {b} fit, and are refused: the two in the middle, {a[1]} and {b[0]}, are equal. '
+                         'Which two do you compare?') from None
     raise NotYet(f'{a} and {b} fit, and are refused. It would be right if it were called with (b_shape, a_shape): '
                  'look at the order of the arguments')
+
+def _takes(fn, a, b, expected):
+    "Does `fn` give `expected` for these shapes, without an error?"
+    try:
+        return fn(a, b) == expected
+    except ValueError:
+        return False
 
 def _refuses(fn, a, b):
     "Is there a ValueError for these shapes, with both in it?"
@@ -132,7 +208,16 @@ def _pairwise_distances(fn):
         'summed over the wrong axis: d is the last one': gap.square().sum(1).sqrt(),
         'that is the sum of the distances along each axis: square, add, take the root': gap.abs().sum(-1),
         'that is the root of the mean: add up over d': gap.square().mean(-1).sqrt(),
-        'the differences are added up before they are squared: above and below cancel': gap.sum(-1).abs()
+        'the differences are added up before they are squared: above and below cancel': gap.sum(-1).abs(),
+        'that is the largest difference alone: square, add up over d, take the root': gap.abs().amax(-1),
+        'you add the points: subtract one from the other': (a[:, None] + b).square().sum(-1).sqrt(),
+        'that is the sum of all distances: one for each pair is asked for': right.sum(),
+        'that is the mean of all distances: one for each pair is asked for': right.mean(),
+        'that is a @ b.T, products: a distance comes from differences': a @ b.T,
+        'half of it is missing: add up over all of d': gap[..., :-1].square().sum(-1).sqrt(),
+        'the squares are divided by d - 1: add up over d': gap.square().sum(-1).div(3).sqrt(),
+        'those are the differences: square them, add up over d, take the root': gap,
+        'those are the squares: add up over d, take the root': gap.square()
     }, given, right)
     n, m, d = _sizes(3)
     _kinds(fn, _cdist, (n, d), (m, d))
@@ -163,7 +248,14 @@ def _linear_layer(fn):
         'that would be right if it were called with (w, x, b): look at the order of the arguments': w @ x.T + b,
         'that is the result transposed: one row for each of the m inputs': right.T,
         'that is * where @ belongs: products in pairs, not added up': x * w.T + b,
-        'a ReLU is not part of the layer': right.clip(min=0)}, given, right)
+        'a ReLU is not part of the layer': right.clip(min=0),
+        'a sigmoid is not part of the layer': right.sigmoid(),
+        'the bias is multiplied: add it': x @ w.T * b,
+        'the bias goes to the outputs, behind the product, not to the inputs': (x + b) @ w.T,
+        'that is the mean over the inputs: add up': x @ w.T / 4 + b,
+        'the bias is added once for each input: add it behind the sum': x @ w.T + 4 * b,
+        'only the first input: the whole batch is asked for': right[0],
+        'only one of the biases: each output has its own': x @ w.T + b[0]}, given, right)
     m, n_in, n_out = _sizes(3)
     _kinds(fn, F.linear, (m, n_in), (n_out, n_in), (n_out,))
 
@@ -189,7 +281,16 @@ def _matmul_grads(fn):
         'dc stands on the wrong side: dc @ b.T, and a.T @ dc': (b.T @ dc, dc @ a.T),
         'that is the gradient of a * b: here each number of a met a whole row of b': (dc * b, dc * a),
         'each gradient is transposed: it has the shape of its matrix': tuple(g.T for g in right),
-        'dc is missing: how much the loss changes with each number of c': (ones @ b.T, a.T @ ones)}, given, right)
+        'dc is missing: how much the loss changes with each number of c': (ones @ b.T, a.T @ ones),
+        'the gradient for b is transposed: it is a.T @ dc': (right[0], right[1].T),
+        'the gradient for a is transposed: it is dc @ b.T': (right[0].T, right[1]),
+        'a needs to be turned around: a.T @ dc': (right[0], a @ dc),
+        'b needs to be turned around: dc @ b.T': (dc @ b, right[1]),
+        'in the gradient for b, dc stands on the wrong side: a.T @ dc': (right[0], dc @ a.T),
+        'in the gradient for a, dc stands on the wrong side: dc @ b.T': (b.T @ dc, right[1]),
+        'the signs are turned: a gradient points to more loss': tuple(-g for g in right),
+        'you divide by the number of rows: that belongs to the loss, and is in dc already': tuple(g / 4 for g in right),
+        'that is c and not a gradient: dc meets b.T, and a.T meets dc': (a @ b, a @ b)}, given, right)
     n, k, m = _sizes(3)
-    agree_on(fn, _autograd, a, b, dc)
+    _sound_on(fn, _autograd, a, b, dc)
     _kinds(fn, _autograd, (n, k), (k, m), (n, m))
