@@ -15,7 +15,7 @@ from torch import relu, sigmoid
 
 from .curves import mse
 from .base.files import DataError
-from .tables.passengers import passengers, titanic
+from .tables.passengers import passengers
 
 # %% ../nbs/full/05_titanic.ipynb #part
 def part(rows:pd.DataFrame, # any table
@@ -296,9 +296,11 @@ def best_possible(rows:pd.DataFrame, # the rows to be judged on, with their answ
 
 # %% ../nbs/full/05_titanic.ipynb #twin_inputs
 def twin_inputs() -> dict:
-    """What the spreadsheet of this lesson starts from: `x` (1761, 6) and `y`, the training rows of
-    all 2,201 people, `names`, `lr`, and the first weights of both models, float64."""
-    features, (train, valid) = Features(['class', 'sex', 'age']), part(titanic())
-    (x, y), _ = ready(train, valid, features, 'survived')
-    w1, w2, b = start(6, 2, 1)
-    return dict(x=x, y=y, names=features.names, lr=.5, w=torch.zeros(6).double(), w1=w1, w2=w2, b=b)
+    """What the spreadsheet of this lesson starts from: `people`, the first sixty training rows;
+    `x` (60, 6) and `y`, float64; `models`, {name: (rate, first weights)} of linear, sigmoid and
+    hidden."""
+    people = part(passengers())[0].head(60)
+    features = Features(['Sex', 'Pclass'], ['Age'], logs=['Fare']).fit(people)
+    zeros, y = torch.zeros(6).double(), torch.tensor(people.Survived.to_numpy()).double()
+    models = dict(linear=(.5, [zeros]), sigmoid=(10., [zeros]), hidden=(5., start(6, 2, 1)))
+    return dict(people=people, x=features.x(people), y=y, models=models)
