@@ -265,7 +265,8 @@ def _other_fill(filled, c, train):
     "What to say of a value that is neither the median nor the commonest word: where it may come from."
     if c == 'port': return ': the commonest word of the training rows'
     if filled == 0: return '. A 0 is an answer, and a false one: take the median'
-    if filled == train[c].mode()[0]: return '. That is the commonest number, not the median: which fill comes last?'
+    if filled == train[c].mode()[0]:
+        return '. That is the commonest number, not the median: which fill comes last?'
     return '. One value fills the whole column: the median of the training rows'
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #gradients
