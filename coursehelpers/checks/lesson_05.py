@@ -6,11 +6,13 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #imports
+import contextlib
 import copy
 import inspect
 import itertools
 import random
 import warnings
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -77,6 +79,7 @@ def _crowd(target):
         train = pd.concat([train, pd.DataFrame({'deck': 'T', 'sex': 'f', target: [0, 1]})])
         valid = pd.concat([valid, pd.DataFrame({'deck': ['T', 'C'], 'sex': 'f', target: [1, 0]})])
         answers = [_majority(train, valid, ['deck', 'sex'], target), *_leaky(train, valid, target).values()]
+        answers.append(next(iter(_counted(train, valid, target).values())))
         different = not any(torch.equal(a, b) for a, b in itertools.combinations(answers, 2))
         if different and len(train) != len(valid) and train[target].mean() > .5:
             return train, valid
@@ -99,6 +102,12 @@ def _leaky(train, valid, target):
             _majority(train, valid, by[:1], target),
         'that is the other way round: 1. where most have target 1': (shares < .5).double()}
 
+def _counted(train, valid, target):
+    "What is answered by whoever says 1. where a group has any, and by whoever says it of everybody."
+    ones = (_shares(train, valid, ['deck', 'sex'], target, unseen=1.) > 0).double()
+    words = 'that is 1. for everybody, or wherever a group has a single one: the share of each group decides'
+    return {words: ones, f'{words}.': torch.ones(len(valid)).double()}
+
 # %% ../../nbs/tools/checks/lesson_05.ipynb #baseline
 @exercise('baseline_by', hints=(
     '`train.groupby(by)[target].mean()` is the share of ones in each group. Whose rows may go into it?',
@@ -110,17 +119,26 @@ def _baseline_by(fn):
     target = random.choice(['lived', 'answer'])
     train, valid = _crowd(target)
     true, known = _majority(train, valid, ['deck', 'sex'], target), _leaky(train, valid, target)
+    known = _counted(train, valid, target) | known
     given = f'{len(train)} training rows, {len(valid)} in valid, by = ["deck", "sex"], target = {target!r}'
     def compare(got):
         shape = got.shape if torch.is_tensor(got) else None
         wrong_if(shape == (len(train),), f'{len(train)} answers, one for each training row. They are wanted for the '
                   f'{len(valid)} rows of valid', given)
+        seen = _shares(train, valid, ['deck', 'sex'], target, unseen=float('nan')).isfinite().sum()
+        wrong_if(shape == (seen,), 'rows of valid are gone: those whose group train has never seen. Merge with '
+                 'how="left"', given)
         slips(got, known, given, true)
         mixed = shape == true.shape and torch.equal(got.double().sort().values, true.sort().values)
         wrong_if(mixed and not torch.equal(got.double(), true), 'the right answers in another order: one for each row '
                   'of valid, from the first to the last', given)
         agree(got, true, given)
     _ask(fn, (train, valid, ['deck', 'sex'], target), compare)
+    try:
+        _ask(fn, (train, valid.drop(columns=target), ['deck', 'sex'], target), compare)
+    except KeyError:
+        raise NotYet(f'valid without a column {target!r} fails. The answers of valid must not matter: take only '
+                     'valid[by]') from None
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #dummies
 def _one_hot(values, known):
@@ -240,7 +258,16 @@ def _filled_right(name, got, true, train, given):
         if c != 'port' and np.isclose(filled, train[c].mean()):
             raise NotYet(f'{name}.{c} is filled with the mean, {filled:.2f}. A few large values pull it up: take the '
                          f'median\ninputs: {given}')
-        raise NotYet(f'{name}.{c} is filled with {filled!r}, expected {expected!r}\ninputs: {given}')
+        words = _other_fill(filled, c, train)
+        raise NotYet(f'{name}.{c} is filled with {filled!r}, expected {expected!r}{words}\ninputs: {given}')
+
+def _other_fill(filled, c, train):
+    "What to say of a value that is neither the median nor the commonest word: where it may come from."
+    if c == 'port': return ': the commonest word of the training rows'
+    if filled == 0: return '. A 0 is an answer, and a false one: take the median'
+    if filled == train[c].mode()[0]:
+        return '. That is the commonest number, not the median: which fill comes last?'
+    return '. One value fills the whole column: the median of the training rows'
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #gradients
 def _autograd(model, x, y, params):
@@ -253,6 +280,15 @@ def _people(d):
     n = random.randint(7, 12)
     y = torch.cat([torch.tensor([0., 1.]), (torch.rand(n - 2) < .4).float()]).double() # both answers occur
     return torch.randn(n, d).double(), y, f'x ({n}, {d}), y ({n},), float64'
+
+@contextlib.contextmanager
+def _by_hand():
+    "No autograd inside: whoever asks it for a gradient is told so."
+    def refuse(*_, **__):
+        raise NotYet('that is autograd. Here it is the witness: write the gradient by hand, from products')
+    with mock.patch('torch.autograd.grad', refuse), mock.patch('torch.Tensor.backward', refuse), \
+            mock.patch('torch.autograd.backward', refuse), mock.patch('torch.func.grad', refuse):
+        yield
 
 def _against(fn, model, x, y, params, known, given):
     "Compare the gradients of `fn` with autograd's; `known` are {what to say: the gradients of a known mistake}."
@@ -268,7 +304,8 @@ def _against(fn, model, x, y, params, known, given):
                   f'a tensor. It should be a list of {len(true)}, one for each parameter: return [...]', given)
         slips(got, known, given, tuple(true))
         agree(got, true, given, rtol=1e-8, atol=1e-11)
-    _ask(fn, (x, y, *params), compare)
+    with _by_hand():
+        _ask(fn, (x, y, *params), compare)
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #linear
 @exercise('linear_gradient', hints=(
@@ -285,7 +322,12 @@ def _linear_gradient(fn):
         pairs: [crossed],
         f'{pairs}.': [crossed / len(y)],
         'one value for each person and column, (n, d): add over the people': [2 * (p - y)[:, None] * x / len(y)],
-        'y does not take part: it is the difference p - y that counts': [x.T @ (2 * p) / len(y)]}
+        'y does not take part: it is the difference p - y that counts': [x.T @ (2 * p) / len(y)],
+        'the slope of a squared error is 2 * (p - y), without the square': [x.T @ (p - y)**2 / len(y)],
+        'divided by the number of columns: it is a mean over the rows': [x.T @ (2 * (p - y)) / len(w)],
+        'the mean of a product is not the product of the means: multiply for each person first':
+            [2 * (p - y).mean() * x.mean(0)],
+        'one number for all weights: each has a slope of its own, with its column of x': [(2 * (p - y)).mean()]}
     _against(fn, lambda x, w: x @ w, x, y, [w], known, given)
 
 # %% ../../nbs/tools/checks/lesson_05.ipynb #sigmoid
@@ -306,6 +348,13 @@ def _sigmoid_gradient(fn):
         'the slope of the sigmoid is p * (1 - p) with p the *prediction*, after the sigmoid':
             of(2 * (p - y) * z * (1 - z)),
         'the sigmoid is applied twice': of(2 * (p - y) * twice * (1 - twice)),
+        'the slope of the sigmoid has p twice, p * (1 - p), and not y': of(2 * (p - y) * y * (1 - y)),
+        'multiply p * (1 - p) for each person, before the sum over people':
+            [x.T @ (2 * (p - y)) / len(y) * (p * (1 - p)).mean()],
+        'brackets: p * (1 - p), where p * 1 - p is 0': of(2 * (p - y) * p * 1 - p),
+        'the slope of the sigmoid and the 2 are missing': of(p - y),
+        'the sigmoid is missing: p is x @ w here': of(2 * (z - y) * z * (1 - z)),
+        'one number for all weights: each has a slope of its own, with its column of x': [each.mean()],
         half: of(2 * (p - y) * p),
         f'{half}.': of(2 * (p - y) * (1 - p)),
         'one value for each person and column, (n, d): add over the people': [each[:, None] * x / len(y)]}
@@ -334,6 +383,9 @@ def _hidden_gradient(fn):
         if ((shut > 0) & (shut < len(y))).all(): break
     def model(x, w1, w2, b): return torch.sigmoid(torch.relu(x @ w1) @ w2 + b)
     def wrong(**change): return _back(x, y, *params, **change)
+    h, (w1, w2, b) = torch.relu(x @ params[0]), params
+    def at_z(p): return 2 * (p - y) / len(y) * p * (1 - p)
+    d, unbent, no_b = at_z(torch.sigmoid(h @ w2 + b)), at_z(torch.sigmoid(x @ w1 @ w2 + b)), at_z(torch.sigmoid(h @ w2))
     g, order = wrong(), 'the order: w1 first, then w2, then b'
     known = {
         'w1: the ReLUs are missing on the way back. Where one was shut, nothing passes: times (h > 0)':
@@ -344,6 +396,16 @@ def _hidden_gradient(fn):
             wrong(away=torch.ones_like),
         'b takes part in every row, so its slopes add up: d.sum(), not their mean': wrong(add=lambda d: d.mean()),
         'b: one slope for each row. It takes part in all of them: d.sum()': wrong(add=lambda d: d),
+        'w1: times (h > 0), which is 0 or 1, and not times h itself': wrong(open=lambda h: h),
+        'w2 meets what comes out of the ReLU, h = relu(x @ w1), and not x @ w1': [g[0], (x @ w1).T @ d, g[2]],
+        'the ReLU is missing on the way forward: h = relu(x @ w1)':
+            [x.T @ torch.outer(unbent, w2), (x @ w1).T @ unbent, unbent.sum()],
+        'b is missing on the way forward: sigmoid(h @ w2 + b)':
+            [x.T @ (torch.outer(no_b, w2) * (h > 0)), h.T @ no_b, no_b.sum()],
+        'the mean is missing in b alone: it gets the sum of d, and d is divided by the number of rows':
+            [g[0], g[1], g[2] * len(y)],
+        'w1: what is open is decided by h, person by hidden number, and not by z':
+            wrong(open=lambda h: (h @ w2 + b > 0)[:, None]),
         order: [g[1], g[0], g[2]],
         f'{order}.': g[::-1],
         'w1 is (d, k), this is (k, d): x.T @ ..., not the other way round': [g[0].T, *g[1:]]}
