@@ -42,8 +42,7 @@ def suggest_lr(rates, # tried one after the other, rising
                losses): # the smoothed loss at each
     """A tenth of the rate at which the loss is lowest. The first tenth of the rates is passed over,
     where few losses are behind the smoothed ones. A number."""
-    start = len(rates) // 10
-    lowest = min(range(start, len(rates)), key=lambda i: losses[i])
+    lowest = min(range(len(rates) // 10, len(rates)), key=lambda i: losses[i])
     return rates[lowest] / 10
 
 # %% ../nbs/full/08_learner.ipynb #b7c96112

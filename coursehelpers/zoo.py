@@ -53,9 +53,7 @@ def throughput(seconds, # a list: how long each batch took
     the first `warm_up` batches left out. A float.
     Where nothing is left after the warm-up, raise a ValueError of your own."""
     counted = seconds[warm_up:]
-    if not counted:
-        raise ValueError(f'{len(seconds)} batches and a warm-up of {warm_up}: '
-                         'nothing is left to measure')
+    if not counted: raise ValueError(f'no batch is left after a warm-up of {warm_up}')
     return batch / median(counted)
 
 # %% ../nbs/full/10_best_models.ipynb #batch-seconds

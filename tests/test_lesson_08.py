@@ -23,7 +23,7 @@ def test_the_slider_at_its_ends(highest, step):
 
 def test_the_learners_own_loop_has_about_forty_lines():
     "Docstrings and empty lines are not counted."
-    source = CELLS['my-learner']
+    source = CELLS['bb949ac0']  # what is written on top of it replaces two of its methods
     docs = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):

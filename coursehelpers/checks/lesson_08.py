@@ -647,10 +647,10 @@ def _predicts(cls):
 
 # %% ../../nbs/tools/checks/lesson_08.ipynb #my-learner-check
 @exercise('MyLearner', hints=(
-    'Begin with `one_batch`: the lines of `one_step`, and `self.call(...)` between them. Then `one_epoch`, then `fit`.',
-    'In `call`: sort `self.callbacks` by `getattr(c, "order", 0)`; call `getattr(c, event)(self)` of each that has it.',
-    '`for self.xb, self.yb in self.dls.train:` puts each batch where callbacks find it; first, `if self.stop: break`.',
-    '`fit` sets `stop` to False and makes the optimiser with `self.opt_func(self.model.parameters(), lr=self.lr)`.'))
+    'Three things are new: the order in `call`, and in `one_epoch` what happens when `stop` is set, or was set before.',
+    '`call` may hand `call_all` another list: `sorted(self.callbacks, key=...)`. `getattr(c, "order", 0)` is the key.',
+    'Copy `one_epoch` of `Loop`. Ask for `self.stop` in three places: first, before each batch, before after_epoch.',
+    '`if self.stop: return` first; `if self.stop: break` in the loop; `if not self.stop: self.call("after_epoch")`.'))
 def _my_learner(cls):
     for part in (_called_in_turn, _in_order, _few_methods, _there_when_needed, _afresh, _same_numbers,
                  _what_callbacks_change, _lets_errors_out, _stops, _predicts):
