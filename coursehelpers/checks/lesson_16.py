@@ -6,11 +6,14 @@
 __all__ = []
 
 # %% ../../nbs/tools/checks/lesson_16.ipynb #feeding-checks-imports
+import os
 import random
+import tempfile
+from pathlib import Path
 
 import torch
 
-from ..exercises import NotYet, agree, exercise
+from ..exercises import NotYet, agree, call, describe, exercise, slips
 
 # %% ../../nbs/tools/checks/lesson_16.ipynb #2fecdfba
 @exercise('PictureSet', hints=(
@@ -19,7 +22,8 @@ from ..exercises import NotYet, agree, exercise
     'row = self.rows[i]; return self.x[row].float() / 255, int(self.y[row])'))
 def _picture_set(cls):
     m, n = 30, random.randint(9, 14)
-    x, y = torch.randint(256, (m, 1, 4, 5), dtype=torch.uint8), torch.randint(10, (m,))
+    # the brightest pixel is never 255, so that dividing by the largest value shows
+    x, y = torch.randint(200, (m, 1, 4, 5), dtype=torch.uint8), torch.randperm(m)
     rows = n + torch.randperm(m - n)[:n] # rows[i] is never i
     items, i, given = cls(x, y, rows), random.randrange(n), f'{m} pictures, of which {n} rows belong to the set'
     if len(items) == m:
@@ -27,9 +31,12 @@ def _picture_set(cls):
     agree(len(items), n, given, 'len(items)')
     got = items[i]
     if not _is_pair(got): raise NotYet('an item is a pair: return picture, label')
+    if isinstance(got[0], int): raise NotYet('the label comes first: the picture, then its label')
     _known_picture(got[0], x, rows, i)
     if torch.is_tensor(got[1]):
         raise NotYet('the label is a tensor: int(...) makes it a plain number')
+    if got[1] == y[i] != y[rows[i]]:
+        raise NotYet('the label is that of row i: take it from row rows[i], as the picture')
     agree(got, (x[rows[i]].float() / 255, int(y[rows[i]])), given, f'items[{i}]')
     _loaded(items, x, y, rows, given)
 
@@ -43,6 +50,10 @@ def _known_picture(got, x, rows, i):
         raise NotYet('the picture is bytes: make it float, and divide by 255')
     if torch.equal(got, x[rows[i]].float()):
         raise NotYet('the picture goes to 255: divide by 255')
+    largest = [x.max(), x[rows].max(), x[rows[i]].max()]
+    if any(torch.allclose(got.float(), x[rows[i]].float() / top) for top in largest):
+        raise NotYet('divide by 255, the largest byte there can be, not by the largest there is: '
+                     'a dark picture should stay dark')
 
 def _loaded(items, x, y, rows, given):
     "What torch's `DataLoader` makes of it."
@@ -51,3 +62,138 @@ def _loaded(items, x, y, rows, given):
     agree(xb, x[rows].float() / 255, given, 'the pictures that torch.utils.data.DataLoader collects')
 
 def _is_pair(v): return isinstance(v, (tuple, list)) and len(v) == 2
+
+# %% ../../nbs/tools/checks/lesson_16.ipynb #batch-rows-check
+@exercise('batch_rows', hints=(
+    '`generator(seed, epoch)` is a source of random numbers of its own for these two numbers.',
+    '`torch.randperm(len(rows), generator=...)` is an order of the rows; `rows[order]` are the rows in it.',
+    'Cut out batch i: [i * size:(i + 1) * size]'))
+def _batch_rows(fn):
+    size, seed = random.randint(4, 7), random.randint(1, 50)
+    n = 6 * size + random.randint(1, size - 1)
+    rows = 100 + 2 * torch.randperm(4 * n)[:n]
+    given = f'{n} rows, size = {size}, seed = {seed}'
+
+    def epoch_of(seed, epoch):
+        return [call(fn, rows, size, seed, epoch, i) for i in range(7)]
+
+    before = torch.get_rng_state()
+    first = epoch_of(seed, 3)
+    if not torch.equal(before, torch.get_rng_state()):
+        raise NotYet("torch's global random numbers have moved: draw from a generator of your own, "
+                     f'generator(seed, epoch)\ninputs: {given}')
+    _dealt(first, rows, size, given)
+    if torch.cat(first).tolist() == rows.tolist():
+        raise NotYet(f'the rows come in the order they lie in: shuffle them\ninputs: {given}')
+    torch.rand(3)
+    if not torch.equal(call(fn, rows, size, seed, 3, 5), first[5]):
+        raise NotYet(f'asked again for batch 5 alone, it gives another one\ninputs: {given}')
+    others = {'epoch 3 and epoch 4': (seed, 4), 'two seeds': (seed + 1, 3),
+              f'seed {seed} in epoch 3 and seed {seed - 1} in epoch 4': (seed - 1, 4)}
+    for words, other in others.items():
+        if torch.equal(torch.cat(epoch_of(*other)), torch.cat(first)):
+            raise NotYet(f'{words} have the same order: let it depend on seed and epoch, each for itself')
+
+def _dealt(batches, rows, size, given):
+    "Seven batches are the rows, each once, the last batch shorter."
+    if not all(map(torch.is_tensor, batches)):
+        raise NotYet(f'a batch is a tensor of rows, not {describe(batches[0])}\ninputs: {given}')
+    found, n = torch.cat([batch.flatten() for batch in batches]).tolist(), len(rows)
+    if sorted(found) == list(range(n)):
+        raise NotYet(f'these are places from 0 to {n - 1}: give the rows that lie there, rows[...]\ninputs: {given}')
+    if len(found) > len(set(found)):
+        raise NotYet('within an epoch rows come twice: one order for the whole epoch, cut at i * size, and '
+                     f'(i + 1) * size\ninputs: {given}')
+    if len(batches[6]) == 0:
+        raise NotYet(f'the last {n % size} rows never come: the last batch takes what is left\ninputs: {given}')
+    agree(sorted(found), sorted(rows.tolist()), given, 'all the rows of an epoch, sorted')
+    agree([len(batch) for batch in batches], [size] * 6 + [n % size], given, 'the sizes of the batches')
+    agree(batches[0].dtype, torch.int64, given, 'the dtype')
+
+# %% ../../nbs/tools/checks/lesson_16.ipynb #remember-check
+def _written(file, text, at):
+    "Write `text` into the file, last changed at that second."
+    file.write_text(text)
+    os.utime(file, ns=(at * 10**9, at * 10**9))
+
+@exercise('remember', hints=(
+    'A dict outside the inner function keeps what was read; the inner function looks there first.',
+    'What is kept belongs to a state: (file, file.stat().st_size, file.stat().st_mtime_ns)',
+    'if state not in kept: kept[state] = read(file)'))
+def _remember(fn):
+    with tempfile.TemporaryDirectory() as home:
+        _noticed(fn, Path(home))
+
+def _noticed(fn, home):
+    "Does what `fn` makes read when it must, and only then?"
+    a, b = home/'one'/'a.txt', home/'two'/'a.txt'
+    for file, text in ((a, 'first'), (b, 'other')):
+        file.parent.mkdir()
+        _written(file, text, at=1_000_000)
+    calls = []
+
+    def read(file):
+        calls.append(file)
+        return [file.read_text()]
+
+    once = call(fn, read)
+    if calls: raise NotYet('it reads before it is asked for a file')
+    if not callable(once): raise NotYet(f'remember gives {describe(once)}: it should give a function of one file')
+    _kept(once, a, b, calls)
+    _changed(once, a)
+    seen = len(calls)
+    once(a), once(b)
+    if len(calls) != seen:
+        raise NotYet('after a change it reads the file anew each time: keep the new state too')
+    if call(fn, lambda file: 'another')(a) != 'another':
+        raise NotYet('two memories share what they keep: make the dict inside of remember')
+
+def _kept(once, a, b, calls):
+    "While the files stay as they are: each is read, and only once."
+    got = once(a)
+    if got != ['first']:
+        raise NotYet(f'for a file that holds "first" it gives {describe(got)}, where read gives {["first"]}')
+    if once(a) != ['first'] or len(calls) != 1:
+        raise NotYet(f'asked twice for a file that stayed the same, it was read {len(calls)} times: keep what was read')
+    if once(b) != ['other']:
+        raise NotYet('two files of one name, size and time in two folders are taken for the same: '
+                     'the file itself belongs to the state')
+
+def _changed(once, a):
+    "After a change of the size alone, and of the time alone."
+    _written(a, 'changed and longer', at=1_000_000)
+    if once(a) != ['changed and longer']:
+        raise NotYet('the file has another size now, and it gives the old contents: compare st_size')
+    _written(a, 'CHANGED AND LONGER', at=2_000_000)
+    if once(a) != ['CHANGED AND LONGER']:
+        raise NotYet('the file was changed, and has the same size as before: compare the time, st_mtime_ns')
+
+# %% ../../nbs/tools/checks/lesson_16.ipynb #mirrored-check
+@exercise('mirrored', hints=(
+    '`xb.flip(-1)` mirrors every picture of the batch left to right.',
+    'Choose picture by picture: torch.where(condition, xb.flip(-1), xb)',
+    'The condition needs four axes: which[:, None, None, None]'))
+def _mirrored(fn):
+    b, c = random.randint(5, 8), 3
+    xb = torch.rand(b, c, 4, 6)
+    which = torch.rand(b) < .5
+    which[:3] = torch.tensor([False, True, False]) # some of each, and not all of one kind first
+    before, given = xb.clone(), f'a batch ({b}, {c}, 4, 6), which = {which.tolist()}'
+    def chosen(flipped, which=which):
+        return torch.stack([there if w else here for here, there, w in zip(before, flipped, which)])
+
+    true = chosen(before.flip(-1))
+    got = call(fn, xb, which)
+    known = {
+        'every picture is mirrored, not those of `which` alone': before.flip(-1),
+        'none is mirrored: the batch came back as it was': before,
+        'the others are mirrored, those for which `which` is False': chosen(before.flip(-1), ~which),
+        'upside down: rows are the axis before the last, columns the last': chosen(before.flip(-2)),
+        'turned by half a circle: flip the last axis alone': chosen(before.flip(-1, -2)),
+        'the colours are exchanged, not left and right: flip the last axis': chosen(before.flip(1)),
+        'these are the mirrored pictures alone: the others belong to the batch too': before[which].flip(-1),
+        'the order has changed: each picture stays at its place': torch.cat([before[which].flip(-1), before[~which]]),
+        'other pictures at these places: flip the last axis, not the first': chosen(before.flip(0)),
+    }
+    slips(got, known, given)
+    agree(got, true, given)
