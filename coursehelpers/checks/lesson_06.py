@@ -35,6 +35,11 @@ def _mean_pictures(fn):
         'that is the mean over all the pictures: take those of one label, x[y == label]': x.mean(0),
         'divide by how many pictures the label has, not by how many there are in all': sums / len(y),
         'that is one number for each label: the mean over the pictures only, .mean(0)': true.mean((1, 2, 3)),
+        'that is the middle value of each pixel, the median: take the mean': torch.stack(
+            [x[y == k].median(0).values for k in range(n)]),
+        'that is the first picture of each label: take the mean of all of them': torch.stack(
+            [x[y == k][0] for k in range(n)]),
+        'the means are in the wrong order: first that of label 0, last that of label n - 1': true.flip(0),
     }
     slips(got, known, given)
     agree(got, true, given)
@@ -48,12 +53,15 @@ def _nearest_mean(fn):
     m, n, shape = 40, random.randint(4, 7), (random.choice([1, 3]), 4, 5)
     x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(0, 1.2, n).view(-1, 1, 1, 1)
     distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
+    away = torch.cdist(x.flatten(1), means.flatten(1), p=1)
     true, given = distances.argmin(1), f'{m} pictures, {n} means'
     got = call(fn, x, means)
     known = {
         'square the differences before you add them: as they are, more ink and less ink cancel': signed.argmin(1),
         'square each difference, not their sum: as it is, more ink and less ink cancel': signed.abs().argmin(1),
         'that is the mean furthest away: take the smallest distance': distances.argmax(1),
+        'these are distances without the square: square each difference': away.argmin(1),
+        'these are all the distances: give the label where each row is smallest, argmin(1)': distances**2,
         'that is the distance: give the label, where it is smallest (argmin)': distances.amin(1),
         'that is the squared distance: give the label, where it is smallest (argmin)': distances.amin(1)**2,
         'that is the nearest picture for each mean: you want the nearest mean for each picture, argmin over the '
@@ -100,14 +108,17 @@ def _large(fn, m, n):
     '`order.split(size)` cuts it into pieces. `x[rows]` takes those rows.',
     'for rows in order.split(size): yield x[rows], y[rows]'))
 def _mini_batches(fn):
-    size = random.randint(3, 7)
-    m = size * random.randint(3, 5) + random.randint(1, size - 1)
+    size = random.randint(5, 7)
+    m = size * random.randint(7, 9) + random.randint(1, size - 1) # more batches than rows in one
     x, y, given = torch.arange(m) * 10 + torch.rand(1), torch.arange(m), f'{m} rows, size = {size}'
     first = _collected(call(fn, x, y, size, 0), m, size, given)
     if (first[0] // 10).long().tolist() != first[1].tolist():
         raise NotYet(f'pictures and labels went apart: take the same rows of both\ninputs: {given}')
     if first[1].tolist() == list(range(m)):
         raise NotYet(f'the rows come in the order they lie in: shuffle them\ninputs: {given}')
+    if first[1][:size].sort().values.tolist() == list(range(size)) and first[1][-1] >= m - m % size:
+        raise NotYet('rows only change places within a batch: shuffle all of them, so that they go from one batch to '
+                     f'another\ninputs: {given}')
     torch.rand(7) # whoever draws from the global source gets another order now
     if not torch.equal(_collected(fn(x, y, size, 0), m, size, given)[1], first[1]):
         raise NotYet('the same seed gave another order: draw it from torch.Generator().manual_seed(seed)')
@@ -156,6 +167,9 @@ def _convolve(fn):
     known = {
         'the kernel is turned round: multiply the window with the kernel as it is': slide(kernel.flip(0, 1)),
         'these are means over the window: take the sums': true / (a * b),
+        'the sign of the weights is lost: multiply by the kernel as it is': slide(kernel.abs()),
+        'that is the largest product of each window: take the sum': (
+            x.unfold(0, a, 1).unfold(1, b, 1) * kernel).amax((2, 3)),
     }
     slips(got, known, given)
     agree(got, true, given, rtol=1e-3, atol=1e-4)

@@ -31,7 +31,8 @@ def _picture_set(cls):
     agree(len(items), n, given, 'len(items)')
     got = items[i]
     if not _is_pair(got): raise NotYet('an item is a pair: return picture, label')
-    if isinstance(got[0], int): raise NotYet('the label comes first: the picture, then its label')
+    if isinstance(got[0], int):
+        raise NotYet('the label comes first: the picture, then its label')
     _known_picture(got[0], x, rows, i)
     if torch.is_tensor(got[1]):
         raise NotYet('the label is a tensor: int(...) makes it a plain number')
@@ -138,7 +139,8 @@ def _noticed(fn, home):
 
     once = call(fn, read)
     if calls: raise NotYet('it reads before it is asked for a file')
-    if not callable(once): raise NotYet(f'remember gives {describe(once)}: it should give a function of one file')
+    if not callable(once):
+        raise NotYet(f'remember gives {describe(once)}: it should give a function of one file')
     _kept(once, a, b, calls)
     _changed(once, a)
     seen = len(calls)
