@@ -1,4 +1,4 @@
-"What lesson 06 builds and others lean on: work that is done once, and loops that are left early."
+"What lesson 16 builds and others lean on: work that is done once, and loops that are left early."
 import pytest
 import torch
 
