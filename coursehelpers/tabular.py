@@ -15,7 +15,7 @@ from torch import relu, sigmoid
 
 from .curves import mse
 from .tables.features import Features, ready
-from .tables.passengers import passengers, titanic
+from .tables.passengers import passengers
 
 # %% ../nbs/full/05_titanic.ipynb #part
 def part(rows:pd.DataFrame, # any table
