@@ -78,6 +78,49 @@ def test_a_word_occurs_in_the_lesson_that_it_is_said_to_be_met_in(entry):
     assert any(re.search(rf'\b{re.escape(form)}', text) for form in forms), forms
 
 
+# forms that are also plain English: before their lesson they mean what they mean everywhere
+EVERYDAY = set(
+    """
+    average body cell channel check clean cost data descent dominated error event export features forward freeze frozen
+    full gap head hidden input inputs kernel label labels leak mean model net network paired performance pixel pixels
+    predictions prior probability program rank rate record regression result resume scale scaling score shape slope
+    spread step stride tag target temperature train transfer valid views weights
+    """.split()
+) | {'last layer'}
+
+
+def paragraphs(path):
+    "The paragraphs of a lesson's text, without headings, quotes and code, and without its recap."
+    cells = [c['source'] for c in read_nb(path)['cells'] if c['cell_type'] == 'markdown' and c['id'] != 'launch']
+    text = re.sub(r'```.*?```', '', '\n\n'.join(cells).partition('## Recap')[0], flags=re.S)
+    return [p for p in re.split(r'\n\s*\n', text) if not re.match(r'#|>', p.strip())]
+
+
+def used_in(entry, paragraph):
+    "Does a paragraph use a word of the glossary?"
+    forms = [re.escape(name) for name in (entry['term'], *entry['also']) if len(name) > 1 and name not in EVERYDAY]
+    words = re.sub('`[^`]*`', '', paragraph)
+    return forms and re.search(rf"(?<![\w'])({'|'.join(forms)})s?(?!\w)", words, re.I)
+
+
+def explained_in(entry, paragraph):
+    "Does a paragraph explain it (it stands in italics or bold), or say which lesson does?"
+    forms = '|'.join(re.escape(name) for name in (entry['term'], *entry['also']))
+    return re.search(rf'\*[^*\n]*\b({forms})s?\b[^*\n]*\*|lessons? \d\d', paragraph, re.I)
+
+
+@pytest.mark.parametrize('entry', glossary(), ids=lambda e: e['term'])
+def test_a_word_is_explained_before_it_is_used(entry):
+    found = []
+    for number, path in LESSONS.items():
+        if number > entry['lesson']:
+            break
+        uses = [p for p in paragraphs(path) if used_in(entry, p)]
+        if uses and not explained_in(entry, uses[0]):
+            found.append(f'{path.name}: {uses[0][:200]}')
+    assert not found, f'{entry["term"]!r} (lesson {entry["lesson"]}) is not explained where it comes first: {found}'
+
+
 @pytest.mark.parametrize(
     'name, found',
     [

@@ -218,3 +218,10 @@ def test_nothing_of_a_machine_is_stored():
     for path in NOTEBOOKS:
         text = path.read_text()
         assert not [p for p in (str(ROOT), '/home/', '/root/', '/ipykernel_') if p in text], path.name
+
+
+def test_no_lesson_takes_longer_than_75_minutes():
+    "By the formula of `coursehelpers gaps`, which the metadata hold."
+    lessons = {path.name: read_nb(path) for path in (ROOT / 'nbs/full').glob('*.ipynb')}
+    minutes = {name: nb['metadata']['course']['minutes'] for name, nb in lessons.items()}
+    assert minutes and max(minutes.values()) <= 75, minutes
