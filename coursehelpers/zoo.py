@@ -245,7 +245,7 @@ def _draw_models(ax, rows, cost):
     ax.xaxis.set_major_formatter('{x:g}')
     ax.set(ylabel='error, %')
     ax.margins(.09)
-    ax.legend(fontsize=7, ncols=2, frameon=False)
+    ax.legend(fontsize=7, ncols=2, frameon=False, loc='upper right')
 
 def plot_pareto(rows:pd.DataFrame, # a table, as `results` gives it
                 front, # your `pareto`: (costs, errors) -> which are on it; None: draw none
