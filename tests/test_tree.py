@@ -12,6 +12,7 @@ import pytest
 
 from coursehelpers.author.launch import read_nb
 from coursehelpers.author.variants import DIRECTIVES, parse_cell
+from coursehelpers.cli import outcomes
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
@@ -225,3 +226,10 @@ def test_no_lesson_takes_longer_than_75_minutes():
     lessons = {path.name: read_nb(path) for path in (ROOT / 'nbs/full').glob('*.ipynb')}
     minutes = {name: nb['metadata']['course']['minutes'] for name, nb in lessons.items()}
     assert minutes and max(minutes.values()) <= 75, minutes
+
+
+def test_each_check_that_is_stored_said_correct():
+    "The course's own answers, when the outputs of the full lessons were stored."
+    said = {path.name: outcomes(read_nb(path)) for path in (ROOT / 'nbs/full').glob('*.ipynb')}
+    refused = {f'{name} {e}': found for name, of in said.items() for e, found in of.items() if found[0] != 'correct'}
+    assert any(said.values()) and not refused, refused

@@ -41,7 +41,7 @@ def _mean_pictures(fn):
             [x[y == k][0] for k in range(n)]),
         'the means are in the wrong order: first that of label 0, last that of label n - 1': true.flip(0),
     }
-    slips(got, known, given)
+    slips(got, known, given, right=true)
     agree(got, true, given)
 
 # %% ../../nbs/tools/checks/lesson_06.ipynb #9b9429fe
@@ -50,25 +50,26 @@ def _mean_pictures(fn):
     'Square it, `.flatten(2).sum(2)`: the distances, (m, n). Which column is smallest in each row?',
     'return ((x[:, None] - means)**2).flatten(2).sum(2).argmin(1)'))
 def _nearest_mean(fn):
-    m, n, shape = 40, random.randint(4, 7), (random.choice([1, 3]), 4, 5)
-    x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(0, 1.2, n).view(-1, 1, 1, 1)
-    distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
-    away = torch.cdist(x.flatten(1), means.flatten(1), p=1)
-    true, given = distances.argmin(1), f'{m} pictures, {n} means'
-    got = call(fn, x, means)
-    known = {
-        'square the differences before you add them: as they are, more ink and less ink cancel': signed.argmin(1),
-        'square each difference, not their sum: as it is, more ink and less ink cancel': signed.abs().argmin(1),
-        'that is the mean furthest away: take the smallest distance': distances.argmax(1),
-        'these are distances without the square: square each difference': away.argmin(1),
-        'these are all the distances: give the label where each row is smallest, argmin(1)': distances**2,
-        'that is the distance: give the label, where it is smallest (argmin)': distances.amin(1),
-        'that is the squared distance: give the label, where it is smallest (argmin)': distances.amin(1)**2,
-        'that is the nearest picture for each mean: you want the nearest mean for each picture, argmin over the '
-        'other axis': distances.argmin(0),
-    }
-    slips(got, known, given)
-    agree(got, true, given)
+    for _ in range(3): # in one draw a slip may be right by luck
+        m, n, shape = 40, random.randint(4, 7), (random.choice([1, 3]), 4, 5)
+        x, means = torch.rand(m, *shape), torch.rand(n, *shape) * torch.linspace(0, 1.2, n).view(-1, 1, 1, 1)
+        distances, signed = torch.cdist(x.flatten(1), means.flatten(1)), (x[:, None] - means).flatten(2).sum(2)
+        away = torch.cdist(x.flatten(1), means.flatten(1), p=1)
+        true, given = distances.argmin(1), f'{m} pictures, {n} means'
+        got = call(fn, x, means)
+        known = {
+            'square the differences before you add them: as they are, more ink and less ink cancel': signed.argmin(1),
+            'square each difference, not their sum: as it is, more ink and less ink cancel': signed.abs().argmin(1),
+            'that is the mean furthest away: take the smallest distance': distances.argmax(1),
+            'these are distances without the square: square each difference': away.argmin(1),
+            'these are all the distances: give the label where each row is smallest, argmin(1)': distances**2,
+            'that is the distance: give the label, where it is smallest (argmin)': distances.amin(1),
+            'that is the squared distance: give the label, where it is smallest (argmin)': distances.amin(1)**2,
+            'that is the nearest picture for each mean: you want the nearest mean for each picture, argmin over the '
+            'other axis': distances.argmin(0),
+        }
+        slips(got, known, given, right=true)
+        agree(got, true, given)
 
 # %% ../../nbs/tools/checks/lesson_06.ipynb #a93bbe31
 @exercise('cross_entropy', hints=(
@@ -88,7 +89,7 @@ def _cross_entropy(fn):
         'that is the loss of each picture: take their mean': F.cross_entropy(scores, y, reduction='none'),
         'that is the mean probability of the right label: take its log, and a minus': right.mean(),
     }
-    slips(got, known, given)
+    slips(got, known, given, right=true)
     agree(got, true, given)
     _large(fn, m, n)
 
@@ -171,5 +172,5 @@ def _convolve(fn):
         'that is the largest product of each window: take the sum': (
             x.unfold(0, a, 1).unfold(1, b, 1) * kernel).amax((2, 3)),
     }
-    slips(got, known, given)
+    slips(got, known, given, right=true)
     agree(got, true, given, rtol=1e-3, atol=1e-4)

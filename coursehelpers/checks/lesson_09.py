@@ -133,7 +133,8 @@ def _freeze_one(fn, model, given):
                     sum(map(len, head)),
                 'that counts all weights of the model: only those of the last layer are left to train': whole,
                 'that counts the weights that are frozen': whole - total,
-                'that counts the weights of the last layer without its bias': last.weight.numel()}, given)
+                'that counts the weights of the last layer without its bias': last.weight.numel()},
+          given, right=total)
     agree(got, total, f'{given}, with {total} weights in its last layer')
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #hold-check
@@ -169,7 +170,8 @@ def _hold_norms(fn):
                  'weights or running numbers of the model have changed: only the mode should', given)
         _other_faults(model, parts, before, given)
         slips(got, {'that counts all modules: only the batch norms count': len(parts),
-                    'that counts parameters: each batch norm counts once': 2 * len(norms)}, given)
+                    'that counts parameters: each batch norm counts once': 2 * len(norms)},
+              given, right=len(norms))
         wrong_if(isinstance(got, list), 'it gives back a list: its length is the number of batch norms', given)
         agree(got, len(norms), given)
         agree(fn(model), len(norms), f'{given}, all held already: the number is of all, not of those that change')

@@ -197,5 +197,5 @@ def _mirrored(fn):
         'the order has changed: each picture stays at its place': torch.cat([before[which].flip(-1), before[~which]]),
         'other pictures at these places: flip the last axis, not the first': chosen(before.flip(0)),
     }
-    slips(got, known, given)
+    slips(got, known, given, right=true)
     agree(got, true, given)
