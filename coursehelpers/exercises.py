@@ -23,7 +23,8 @@ from .base.names import did_you_mean
 from .checks.beside import SAME, differs
 from .checks.gaps import Unwritten, running_shell, watch_cells
 from .checks.judging import STATES, CheckFault, Outcome, borrowed, codes, judge, shorten  # noqa: F401
-from .checks.judging import NotYet, agree, agree_on, call, describe, is_stub, slip_in_all, slips, wrong_if  # noqa: F401
+from .checks.judging import NotYet, agree, agree_on, call, describe, is_pair, is_stub  # noqa: F401
+from .checks.judging import slip_in_all, slips, wrong_if  # noqa: F401
 from .results import stored
 from .settings import settings
 

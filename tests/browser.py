@@ -231,6 +231,11 @@ def module(page, w, call):
 
 
 def press(at, name): at.get_by_role('button', name=name).click()
+def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
+def box(at, name): return at.get_by_role('spinbutton', name=name, exact=True)
+def number(at, name): return box(at, f'{name}, exact value')
+def said(at): return at.get_by_role('status').text_content()
+def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
 
 
 def static_page(folder, *pictures, theme='light'):
@@ -254,6 +259,16 @@ def open_static(browser, address, count, **options):
     page.goto(address)
     wait(lambda: page.locator('.ch').count() == count)
     return page
+
+
+def without_scripts(browser, address, count):
+    "What the pictures of that page say in words where no script runs; each must be there as a PNG of some height."
+    page = new_page(browser, java_script_enabled=False)
+    page.goto(address)
+    pictures = page.locator('.ch-out img').all()
+    assert len(pictures) == count and page.locator('.ch').count() == 0
+    assert all(png.bounding_box()['height'] > 100 for png in pictures)
+    return [png.get_attribute('alt') for png in pictures]
 
 
 def stays_within(page):

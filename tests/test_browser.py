@@ -13,14 +13,18 @@ from tests.browser import (
     kernel,
     module,
     need_browser,
-    new_page,
+    number,
     of,
     open_static,
     press,
     run_cell,
+    said,
+    score,
+    slider,
     static_page,
     stays_within,
     wait,
+    without_scripts,
 )
 
 need_browser()
@@ -65,9 +69,6 @@ def relus(page):
 
 
 def curve(at): return at.locator('.ch-curve').first.get_attribute('d')
-def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
-def number(at, name): return at.get_by_role('spinbutton', name=f'{name}, exact value', exact=True)
-def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
 def moves(at): return int(score(at, 3))
 def steps(at): return int(score(at, 4))
 
@@ -113,7 +114,7 @@ def test_arrow_keys_reach_the_kernel_as_one_settled_move(page, fit):
     wait(lambda: of(page, 'w.params')[0] == pytest.approx(1.7))
     assert score(fit) == f"{of(page, 'mse(quad(*w.params, x), y)'):#.4g}"
     assert score(fit, 1) == f"{of(page, 'mae(quad(*w.params, x), y)'):#.4g}"
-    assert re.match(r'MSE .* after 1 move\.', fit.get_by_role('status').text_content())
+    assert re.match(r'MSE .* after 1 move\.', said(fit))
 
 
 def test_a_cell_prints_what_the_slider_set(page, fit):
@@ -143,7 +144,7 @@ def test_bad_numbers_are_refused_in_words(page, fit, typed):
     box.press('Enter')
     page.keyboard.press('Tab')
     assert box.input_value() == '1'
-    wait(lambda: 'kept 1' in fit.get_by_role('status').text_content() or typed == '')
+    wait(lambda: 'kept 1' in said(fit) or typed == '')
     assert of(page, 'w.params') == [1, 1, 1]
 
 
@@ -188,9 +189,9 @@ def test_too_large_a_rate_is_told_and_nothing_breaks(page, fit):
     box.fill('1.5')
     box.press('Enter')
     press(fit, 'one gradient step')
-    assert 'went up' in fit.get_by_role('status').text_content()
+    assert 'went up' in said(fit)
     press(fit, 'descend')
-    wait(lambda: 'exploded' in fit.get_by_role('status').text_content())
+    wait(lambda: 'exploded' in said(fit))
     assert all(abs(v) < 1e12 for v in of(page, 'w.params'))
     press(fit, 'reset')
     wait(lambda: of(page, 'w.params') == [1, 1, 1])
@@ -251,7 +252,7 @@ def test_add_remove_descend(page, relus):
     wait(lambda: of(page, 'len(r.params)') == 3)
     ws, ks = zip(*of(page, 'r.params'))
     assert list(ks) == sorted(ks), 'corners are numbered from left to right'
-    assert f'Corner {ws.index(0) + 1} is new' in relus.get_by_role('status').text_content()
+    assert f'Corner {ws.index(0) + 1} is new' in said(relus)
     for _ in range(20):
         relus.get_by_role('button', name='add a ReLU').click(force=True)
     wait(lambda: of(page, 'len(r.params)') == 20)
@@ -259,7 +260,7 @@ def test_add_remove_descend(page, relus):
     press(relus, 'one gradient step')
     wait(lambda: score(relus, 2) == '1')
     press(relus, 'descend')
-    assert relus.get_by_role('status').text_content() == 'Descending …' # no score of an earlier place
+    assert said(relus) == 'Descending …' # no score of an earlier place
     wait(lambda: of(page, 'r.mse') < before/2)
     press(relus, 'stop')
     press(relus, 'reset')
@@ -370,17 +371,12 @@ def test_static_page_is_alive(browser, static):
     relus.locator('.ch-grip').first.press('ArrowDown')
     assert curve(relus) != before
     slider(rates, 'learning rate').press('End')
-    assert 'too large' in rates.get_by_role('status').text_content()
+    assert 'too large' in said(rates)
     assert page.locator('.ch-out img').count() == 0 and not page.faults
 
 
 def test_without_scripts_the_png_and_its_words(browser, static):
-    page = new_page(browser, java_script_enabled=False)
-    page.goto(static)
-    pictures = page.locator('.ch-out img')
-    assert pictures.count() == 4 and page.locator('.ch').count() == 0
-    for i in range(4):
-        assert pictures.nth(i).bounding_box()['height'] > 150 and len(pictures.nth(i).get_attribute('alt')) > 30
+    assert all(len(words) > 30 for words in without_scripts(browser, static, 4))
 
 
 @pytest.mark.parametrize('width', [360, 700])

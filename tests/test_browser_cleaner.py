@@ -13,7 +13,7 @@ from coursehelpers.data import loaders
 from coursehelpers.images.folders import folder
 from coursehelpers.learner import Learner
 from coursehelpers.widgets.cleaner import Cleaner
-from tests.browser import cell, in_lab, kernel, need_browser, new_page, run_cell, shared_lab, static_page, wait
+from tests.browser import cell, in_lab, kernel, need_browser, new_page, run_cell, said, shared_lab, static_page, wait
 
 need_browser()
 pytestmark = pytest.mark.xdist_group('browser')
@@ -90,7 +90,7 @@ def test_relabelled_by_mouse(page, at):
     wait(lambda: table(page) == {it['name']: (it['label'], other)})
     assert other in card(at, 1).locator('.cc-mark').text_content()
     assert f'now {other}' in card(at, 1).get_attribute('aria-label')
-    wait(lambda: 'Written to cleaning.csv' in at.get_by_role('status').text_content())
+    wait(lambda: 'Written to cleaning.csv' in said(at))
     out = run_cell(page, 1)
     told = out.locator('.jp-OutputArea-output').first.text_content()
     assert '1 relabelled and 0 set aside, as cleaning.csv says' in told
@@ -147,7 +147,7 @@ def test_letters_spell_a_label_and_insert_no_cell(page, at):
 
     def refused():
         page.keyboard.type('dd') # would delete the cell
-        return 'No label begins with' in at.get_by_role('status').text_content()
+        return 'No label begins with' in said(at)
 
     wait(refused) # the answer to the label before may still come in
     page.keyboard.type('g') # two of them: the first after a while
@@ -226,7 +226,7 @@ def test_a_still_page_shows_pictures_and_says_that_it_keeps_nothing(browser, sta
     page.goto(static)
     wait(lambda: page.locator('.cc-card img').count() == 20)
     at = page.locator('.ch')
-    assert 'run the cell' in at.get_by_role('status').text_content() and at.locator('select:enabled').count() == 0
+    assert 'run the cell' in said(at) and at.locator('select:enabled').count() == 0
     assert at.locator('.cc-card.changed').count() == 1 and at.locator('.cc-card.aside').count() == 1
     card(at, 0).locator('.cc-picture').click()
     for key in ('ArrowRight', 'Delete', 'p', 'End'):

@@ -5,6 +5,7 @@ import pytest
 from coursehelpers.celsius import scale, thermometer, too_hot
 from coursehelpers.widgets.neuron import one_neuron, passes
 from tests.browser import (
+    box,
     cell,
     in_lab,
     kernel,
@@ -13,9 +14,13 @@ from tests.browser import (
     of,
     open_static,
     press,
+    said,
+    score,
+    slider,
     static_page,
     stays_within,
     wait,
+    without_scripts,
 )
 
 need_browser()
@@ -55,13 +60,10 @@ def line(page): return fresh(page, 0, 'n', .0001)
 def curve(page): return fresh(page, 1, 's', 1)
 
 
-def steps(at): return int(at.locator('.ch-score b').nth(2).text_content())
-def mean_loss(at): return at.locator('.ch-score b').nth(1).text_content()
+def steps(at): return int(score(at, 2))
+def mean_loss(at): return score(at, 1)
 def turn(at): return at.locator('[aria-current=step]').text_content()
-def said(at): return at.get_by_role('status').text_content()
 def wires(at): return [t for t in at.locator('svg').first.locator('text').all_text_contents() if '=' in t]
-def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
-def number(at, name): return at.get_by_role('spinbutton', name=name, exact=True)
 def shown(v): return f'{v:#.4g}'.rstrip('.').replace('-', '−')
 
 
@@ -139,8 +141,8 @@ def test_ten_steps_are_walk_down_s(page, line):
 
 
 def test_too_large_a_rate_is_told_and_nothing_breaks(page, line):
-    number(line, 'learning rate').fill('0.01')
-    number(line, 'learning rate').press('Enter')
+    box(line, 'learning rate').fill('0.01')
+    box(line, 'learning rate').press('Enter')
     press(line, '10 steps on all')
     assert 'exploded' in said(line) or 'too large' in said(line)
     for _ in range(3):
@@ -197,25 +199,25 @@ def test_another_example(page, line):
 
 def test_python_moves_the_picture(page, line):
     kernel(page, 'n.w = 1.8; n.b = 32.')
-    wait(lambda: number(line, 'w, exact value').input_value() == '1.8')
+    wait(lambda: box(line, 'w, exact value').input_value() == '1.8')
     assert mean_loss(line) == shown(of(page, 'mse(neuron(c, n.w, n.b), f).item()'))
 
 
 @pytest.mark.parametrize('typed', ['', '-'])
 def test_bad_numbers_are_refused(page, line, typed):
-    box = number(line, 'learning rate')
-    box.focus()
+    rate = box(line, 'learning rate')
+    rate.focus()
     page.keyboard.press('Control+a')
     page.keyboard.press('Delete')
     page.keyboard.type(typed)
     page.keyboard.press('Tab')
-    assert box.input_value() == '0.0001' and of(page, 'n.lr') == .0001
+    assert rate.input_value() == '0.0001' and of(page, 'n.lr') == .0001
 
 
 def test_letters_stay_in_the_picture(page, line):
     cells = page.locator('.jp-Notebook .jp-Cell')
     count = cells.count()
-    for target in (slider(line, 'w'), number(line, 'b, exact value'), line.locator('select'),
+    for target in (slider(line, 'w'), box(line, 'b, exact value'), line.locator('select'),
                    line.get_by_role('button', name='1 forward')):
         target.focus()
         for key in 'abdmxzdd':
@@ -261,13 +263,7 @@ def test_static_page_is_alive(browser, static):
 
 
 def test_without_scripts_the_png_and_its_words(browser, static):
-    page = new_page(browser, java_script_enabled=False)
-    page.goto(static)
-    pictures = page.locator('.ch-out img')
-    assert pictures.count() == 3 and page.locator('.ch').count() == 0
-    for i in range(3):
-        assert pictures.nth(i).bounding_box()['height'] > 100
-        assert 'Backward: dpred' in pictures.nth(i).get_attribute('alt')
+    assert all('Backward: dpred' in words for words in without_scripts(browser, static, 3))
 
 
 @pytest.mark.parametrize('width', [360, 700])

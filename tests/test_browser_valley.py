@@ -9,12 +9,17 @@ from tests.browser import (
     kernel,
     need_browser,
     new_page,
+    number,
     of,
     open_static,
     press,
+    said,
+    score,
+    slider,
     static_page,
     stays_within,
     wait,
+    without_scripts,
 )
 
 need_browser()
@@ -36,12 +41,6 @@ def at(page):
     press(at, 'reset')
     wait(lambda: of(page, '[v.lr, v.momentum, v.start.tolist()[0]]') == [.005, 0, -8])
     return at
-
-
-def slider(at, name): return at.get_by_role('slider', name=name, exact=True)
-def number(at, name): return at.get_by_role('spinbutton', name=f'{name}, exact value', exact=True)
-def said(at): return at.get_by_role('status').text_content()
-def shown(at, i): return at.locator('.ch-score b').nth(i).text_content()
 
 
 def put(box, value):
@@ -136,18 +135,12 @@ def test_static_page_is_alive(browser, static):
     before = said(twin)
     slider(first, 'learning rate').press('End')
     assert 'explodes' in said(first) and said(twin) == before, 'two pictures on a page do not touch each other'
-    assert shown(round_one, 0) == '40' and 'momentum 0.5' in said(round_one)
+    assert score(round_one) == '40' and 'momentum 0.5' in said(round_one)
     assert page.locator('.ch-out img').count() == 0 and not page.faults
 
 
 def test_without_scripts_the_png_and_its_words(browser, static):
-    page = new_page(browser, java_script_enabled=False)
-    page.goto(static)
-    pictures = page.locator('.ch-out img')
-    assert pictures.count() == 3 and page.locator('.ch').count() == 0
-    for i in range(3):
-        assert pictures.nth(i).bounding_box()['height'] > 100
-        assert 'learning rate' in pictures.nth(i).get_attribute('alt')
+    assert all('learning rate' in words for words in without_scripts(browser, static, 3))
 
 
 @pytest.mark.parametrize('width', [360, 700])

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STATES', 'KINDS', 'AT_FIRST', 'CAUSES', 'LONGEST', 'Outcome', 'NotYet', 'CheckFault', 'is_stub', 'shorten',
-           'describe', 'wrong_if', 'agree', 'call', 'agree_on', 'slips', 'slip_in_all', 'codes', 'borrowed', 'judge']
+           'describe', 'wrong_if', 'agree', 'call', 'agree_on', 'is_pair', 'slips', 'slip_in_all', 'codes', 'borrowed',
+           'judge']
 
 # %% ../../nbs/tools/checks/judging.ipynb #86252ad7
 import cmath
@@ -455,14 +456,18 @@ def _swapped(oracle, args, got, tolerances):
             return order
 
 # %% ../../nbs/tools/checks/judging.ipynb #241ab3d3
+def is_pair(got):
+    "Is it a tuple or a list of two?"
+    return isinstance(got, (tuple, list)) and len(got) == 2
+
 def slips(got, # what the learner's function returned
           known:dict, # {words: what that slip gives, as `agree` would expect it}
-          given:str='', # the inputs, in words
-          right=None): # what is right: a slip that gives the same does not count
+          given:str, # the inputs, in words
+          right): # what is right: a slip that gives the same does not count
     "Raise `NotYet` with the words of the first known slip that gave `got`, but for rounding, if one did."
     near = dict(rtol=1e-4, atol=1e-5, dtype=False)
     for words, wrong in known.items():
-        by_chance = right is not None and _same(right, wrong, **near)
+        by_chance = _same(right, wrong, **near)
         if _same(got, wrong, **near) and not by_chance: raise _not_yet(words, given)
 
 def slip_in_all(found:list, # what the learner's function returned, once for each draw

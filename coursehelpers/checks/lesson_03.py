@@ -313,7 +313,7 @@ def _grid_search(fn):
         if got is None: agree(got, floor, given)
         _is_a_pair(got, n, given)
         if floor < 2000:
-            slips(got, _grid_slips(values, tried, best, floor, tuple(got[1])), given)
+            slips(got, _grid_slips(values, tried, best, floor, tuple(got[1])), given, (floor, best))
         wrong_if(torch.is_tensor(got[0]), 'the best loss is still a tensor: `float(...)` makes it a float', given)
         agree((got[0], [*got[1]]), (floor, [*best]), given, rtol=1e-8)
 

@@ -11,7 +11,7 @@ import random
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, slips
+from ..exercises import NotYet, agree, call, exercise, is_pair, slips
 
 # %% ../../nbs/tools/checks/lesson_06.ipynb #729f40a0
 def _labelled(n, m, c=1):
@@ -131,7 +131,7 @@ def _collected(batches, m, size, given):
     if batches is None: raise NotYet('it gives back None: `yield` each batch')
     found = list(batches)
     if not found: raise NotYet('no batch comes: `yield` each of them')
-    if not all(map(_is_pair, found)): raise NotYet('each batch is a pair: yield xb, yb')
+    if not all(map(is_pair, found)): raise NotYet('each batch is a pair: yield xb, yb')
     x, y = zip(*found)
     sizes, rows = list(map(len, y)), torch.cat(y).tolist()
     twice = len(rows) - len(set(rows))
@@ -143,8 +143,6 @@ def _collected(batches, m, size, given):
         raise NotYet(f'{m - len(rows)} rows never come\ninputs: {given}')
     agree(sizes, [size] * (m // size) + [m % size], given, 'the sizes of the batches')
     return torch.cat(x), torch.cat(y)
-
-def _is_pair(v): return isinstance(v, (tuple, list)) and len(v) == 2
 
 # %% ../../nbs/tools/checks/lesson_06.ipynb #dcfed9af
 @exercise('convolve', hints=(

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, exercise, slips, wrong_if
+from ..exercises import NotYet, agree, call, exercise, is_pair, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_07.ipynb #87170616
-def _is_pair(got): return isinstance(got, (tuple, list)) and len(got) == 2
-
 def _refuses(fn, *args):
     "Does `fn` answer these inputs with a ValueError?"
     try:
@@ -105,7 +103,7 @@ def _split_by_time(fn):
         when = torch.randperm(1000)[:n] + 2000
         order, m = np.argsort(when.numpy()), n - round(n * share)
         got, given = call(fn, when, share), f'n = {n}, share = {share}, when = {when.tolist()[:4]}…'
-        fits = _is_pair(got) and all(map(torch.is_tensor, got))
+        fits = is_pair(got) and all(map(torch.is_tensor, got))
         wrong_if(not fits, 'it should give two tensors of row numbers: return train, valid', given)
         _row_faults(*got, when, m, given)
         agree(tuple(got), (torch.from_numpy(order[:m]), torch.from_numpy(order[m:])), given)
@@ -148,7 +146,7 @@ def _scale_by_train(fn):
     factor = ((n - 1) / n)**.5
     true = tuple(torch.from_numpy(scaler.transform(t)).float() * factor for t in (train, valid))
     got = call(fn, train, valid)
-    wrong_if(not _is_pair(got), 'it should give two things: return train, valid', given)
+    wrong_if(not is_pair(got), 'it should give two things: return train, valid', given)
     wrong_if(_near(got[1], true[0]) and _near(got[0], true[1]), 'the two are exchanged: return train, valid', given)
     _scale_faults(got, train, valid, factor, given)
     agree(tuple(got), true, given, rtol=1e-3, atol=1e-4)
@@ -273,7 +271,7 @@ def _paired_difference(fn):
     hard = torch.rand(n) * 5
     a, b = hard + 2 * torch.rand(n) + .5, hard + 2 * torch.rand(n)
     got, given = call(fn, a, b), f'a and b of shape ({n},)'
-    wrong_if(not _is_pair(got), 'it should give two things: the mean difference and its standard error', given)
+    wrong_if(not is_pair(got), 'it should give two things: the mean difference and its standard error', given)
     mean, error = got
     true = torch.tensor(sem((a - b).double().numpy())).float()
     wrong_if(_near(mean, true) and _near(error, (a - b).mean()), 'the two are exchanged: first the mean', given)

@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from ..base.files import DataError
 from ..base.samples import sample
-from .judging import slips, wrong_if
-from ..exercises import NotYet, agree, call, exercise
+from ..exercises import NotYet, agree, call, exercise, is_pair, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_09.ipynb #7b9b83db
 _names = ['pug', 'Bengal', 'beagle', 'american_bulldog', 'Sphynx', 'havanese', 'Persian']
@@ -33,7 +32,7 @@ def _make_vocab(fn):
         encoder = LabelEncoder().fit(names)
         vocab, y = list(map(str, encoder.classes_)), torch.from_numpy(encoder.transform(names)).long()
         got, given = call(fn, list(names)), f'names = {names}'
-        wrong_if(not isinstance(got, (tuple, list)) or len(got) != 2,
+        wrong_if(not is_pair(got),
                  'it should give two things: return vocab, y', given)
         wrong_if(torch.is_tensor(got[0]), 'the vocab comes first, then y: these are exchanged', given)
         _vocab_faults(got[0], names, vocab, given)
@@ -241,7 +240,7 @@ def _top_losses(fn):
         k, preds, y = size or m, 3 * torch.randn(m, n), torch.randint(n, (m,))
         y[:3] = preds[:3].argmax(1) # three that are named rightly
         got, given = call(fn, preds, y, k), f'{m} pictures, k = {k}'
-        wrong_if(torch.is_tensor(got) or not isinstance(got, (tuple, list)) or len(got) != 2,
+        wrong_if(not is_pair(got),
                  'it should give two tensors: the losses, and their rows', given)
         wrong_if(any(torch.is_tensor(part) and part.ndim == 0 for part in got),
                  f"a single number is not {k} of them: reduction='none' gives one loss for each picture", given)

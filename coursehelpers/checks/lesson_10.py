@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import sem
 
-from ..exercises import NotYet, agree, call, exercise, slip_in_all, slips, wrong_if
+from ..exercises import NotYet, agree, call, exercise, is_pair, slip_in_all, slips, wrong_if
 
 # %% ../../nbs/tools/checks/lesson_10.ipynb #35bbec25
 def _front(points, beats):
@@ -347,7 +347,7 @@ def _two(got):
     "Two 0-d tensors of float32, from anything that holds two numbers."
     if got is None: agree(got, 0.)
     two = torch.is_tensor(got) and got.shape == (2,)
-    if not two and (not isinstance(got, (tuple, list)) or len(got) != 2):
+    if not two and not is_pair(got):
         raise NotYet('it should give two numbers: the mean difference, and its standard error')
     numbers = [torch.as_tensor(v).float() for v in got]
     for number, what in zip(numbers, ('mean difference', 'standard error')):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ..exercises import NotYet, agree, call, describe, exercise, slips
+from ..exercises import NotYet, agree, call, describe, exercise, is_pair, slips
 
 # %% ../../nbs/tools/checks/lesson_16.ipynb #2fecdfba
 @exercise('PictureSet', hints=(
@@ -30,7 +30,7 @@ def _picture_set(cls):
         raise NotYet(f'its length is {m}, that of all the pictures: only {n} rows belong to the set\ninputs: {given}')
     agree(len(items), n, given, 'len(items)')
     got = items[i]
-    if not _is_pair(got): raise NotYet('an item is a pair: return picture, label')
+    if not is_pair(got): raise NotYet('an item is a pair: return picture, label')
     if isinstance(got[0], int):
         raise NotYet('the label comes first: the picture, then its label')
     _known_picture(got[0], x, rows, i)
@@ -61,8 +61,6 @@ def _loaded(items, x, y, rows, given):
     xb, yb = next(iter(torch.utils.data.DataLoader(items, batch_size=len(rows))))
     agree(yb, y[rows], given, 'the labels that torch.utils.data.DataLoader collects')
     agree(xb, x[rows].float() / 255, given, 'the pictures that torch.utils.data.DataLoader collects')
-
-def _is_pair(v): return isinstance(v, (tuple, list)) and len(v) == 2
 
 # %% ../../nbs/tools/checks/lesson_16.ipynb #batch-rows-check
 @exercise('batch_rows', hints=(

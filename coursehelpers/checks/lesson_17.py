@@ -12,6 +12,7 @@ import random
 import torch
 
 from ..exercises import agree, agree_on, call, exercise, slips, wrong_if
+from .lesson_02 import path_slips
 
 # %% ../../nbs/tools/checks/lesson_17.ipynb #along-check
 def _bowl(n):
@@ -231,14 +232,8 @@ _RULES = {
 
 def _roll_slips(right, *args):
     "What the usual mistakes make of the right path, whose arguments are x, y, lr, momentum, steps, w, b."
-    rows, columns = right.shape
     known = {words: _by_rule(rule, *args) for words, rule in _RULES.items()}
-    return known | {
-        'the start is missing: the first row is the w and b you begin with': right[1:],
-        'the last pair is missing: note it after the step too': right[:-1],
-        'only the last pair is there: note every one on the way': right[-1],
-        f'rows and columns are exchanged: got shape {columns, rows}, wanted {rows, columns}': right.T,
-        'w and b are swapped: w comes first': right.flip(1),
+    return path_slips(right) | known | {
         'it begins at (0, 0), not at the w and b that were given': _rolled(*args[:5])}
 
 # %% ../../nbs/tools/checks/lesson_17.ipynb #roll-exercise
