@@ -287,7 +287,7 @@ def duplicates(train, # rows (n, d), or a DataFrame
 
 # %% ../nbs/full/07_validation.ipynb #fe13ca5d
 def _off(v, far):
-    "One column with its decimal numbers moved `far` standard deviations; all else is one value."
+    "One column with its decimal numbers doubled and moved far away; all else is one value."
     v = np.asarray(v)
     known = v[v == v] # without gaps
     if not len(known): return v

@@ -21,7 +21,7 @@ from coursehelpers.matmul import (
     product_shape,
 )
 from coursehelpers.widgets import products
-from coursehelpers.widgets.products import broadcast_rule, see_product, show_passes, show_reach, show_tables, steps
+from coursehelpers.widgets.products import broadcast_rule, see_product, show_reach, show_tables, steps
 
 SMALL = [s for n in range(4) for s in product((0, 1, 2, 3), repeat=n)] # 85 shapes of up to three axes
 MATRICES = list(product((1, 2, 3, 5), repeat=3))
@@ -154,16 +154,13 @@ def test_picture_of_what_a_push_moves(monkeypatch):
         assert len(filled) == 1 + m + m # the number, the row that carries it, the row that it reaches
 
 
-def test_pictures_of_tables_and_passes(monkeypatch):
+def test_picture_of_tables(monkeypatch):
     shown = []
     monkeypatch.setattr(products, 'show', lambda fig, alt, colours=32: shown.append((fig, alt)))
     show_tables({'a': torch.eye(3), 'b': torch.zeros(2, 2), 'c': -torch.eye(2), 'd': torch.ones(1, 4)}, 'four', rows=2)
-    show_passes(['x', 'y', 'z'], ['f', 'g'], ['df', 'dg'], 'a chain')
-    (tables, _), (passes, _) = shown
+    (tables, _), = shown
     assert [ax.get_title() for ax in tables.axes] == ['a', 'b', 'c', 'd']
     assert [ax.images[0].get_clim() for ax in tables.axes] == [(-1, 1)] * 4
-    words = [t.get_text() for t in passes.axes[0].texts]
-    assert {'x', 'y', 'z', 'f', 'g', 'df', 'dg'} <= {*words}
 
 
 @pytest.mark.parametrize('a, b', [((7, 1), (1,)), ((1, 1, 1, 1), (2,)), ((0, 2), (2,))])

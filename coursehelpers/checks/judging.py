@@ -456,7 +456,7 @@ def _swapped(oracle, args, got, tolerances):
             return order
 
 # %% ../../nbs/tools/checks/judging.ipynb #241ab3d3
-def is_pair(got):
+def is_pair(got): # what the learner's function returned
     "Is it a tuple or a list of two?"
     return isinstance(got, (tuple, list)) and len(got) == 2
 

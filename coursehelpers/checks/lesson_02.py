@@ -99,7 +99,7 @@ def _walked(x, y, lr, steps, w=0., b=0., sign=1, one_by_one=False):
         path.append(p)
     return torch.stack(path)
 
-def path_slips(right):
+def path_slips(right): # the right path, (n, 2)
     "What the usual mistakes in noting a path of (w, b) make of the right one."
     rows, columns = right.shape
     return {'the start is missing: the first row is the w and b you begin with': right[1:],

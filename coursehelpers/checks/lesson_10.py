@@ -322,8 +322,8 @@ def _one_pair(fn, n, ahead, dtype):
     near = dict(rel_tol=1e-4, abs_tol=1e-4)
     if math.isclose(got[0], se, **near) and math.isclose(got[1], right, **near):
         raise NotYet('the two are swapped: first the mean difference, then its standard error')
-    slips(got[0], {words: wrong.float() for words, wrong in _slips_of_gap(a, b, d).items()}, right=right)
-    slips(got[1], {words: wrong.float() for words, wrong in _slips_of_spread(a, b, d).items()}, right=se)
+    slips(got[0], {words: wrong.float() for words, wrong in _slips_of_gap(a, b, d).items()}, given, right)
+    slips(got[1], {words: wrong.float() for words, wrong in _slips_of_spread(a, b, d).items()}, given, se)
     agree(got[0], right, given, where='the mean difference')
     if not math.isclose(got[1], se, **near):
         raise NotYet('the mean difference is right, the standard error is not: the standard deviation of the '

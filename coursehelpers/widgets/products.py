@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Step', 'Axis', 'MatrixTrait', 'steps', 'SeeProduct', 'see_product', 'broadcast_rule', 'show_broadcast', 'show_tables',
-           'show_reach', 'show_passes']
+           'show_reach']
 
 # %% ../../nbs/tools/widgets/products.ipynb #422cf2b0
 import math
@@ -289,22 +289,3 @@ def _reached(a, b, i, k):
     here, through, there = (torch.zeros(shape, dtype=torch.bool) for shape in (a.shape, b.shape, (len(a), b.shape[1])))
     here[i, k] = through[k] = there[i] = True
     return here, through, there
-
-# %% ../../nbs/tools/widgets/products.ipynb #show-passes
-def show_passes(names:list, # what stands in the boxes, from the input to the loss
-                forwards:list, # what is done between two of them
-                back:list, # and with the gradient on its way back, lines below each other
-                alt:str): # what the figure shows, in words
-    "Draw a chain of boxes with what happens forwards above the arrows, and backwards below them."
-    fig, ax = figure(2 * len(names), 1.9)
-    for at, name in enumerate(names):
-        ax.text(at, 0, name, ha='center', va='center', bbox=dict(boxstyle='round,pad=.5', fc='white', ec='black'))
-    for at, (there, home) in enumerate(zip(forwards, back)):
-        for y, start, end, colour in ((.12, .27, .73, 'blue'), (-.12, .73, .27, 'vermillion')):
-            arrow = dict(arrowstyle='->', color=COLOURS[colour], lw=2)
-            ax.annotate('', (at + end, y), (at + start, y), arrowprops=arrow)
-        ax.text(at + .5, .25, there, ha='center', va='bottom', color=COLOURS['blue'])
-        ax.text(at + .5, -.25, home, ha='center', va='top', color=COLOURS['vermillion'])
-    ax.set(xlim=(-.35, len(names) - .65), ylim=(-1, .6))
-    ax.axis('off')
-    show(fig, alt)
