@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from .base.files import shipped
+
 # %% ../nbs/tools/cli.ipynb #448f29c8
 class _Group(typer.core.TyperGroup):
     "Shows the errors that the course raises as one message."
@@ -75,8 +77,8 @@ def progress():
     typer.echo(repr(found()))
 
 # %% ../nbs/tools/cli.ipynb #9aa72092
-_lab = ['--LabApp.extension_manager=readonly', '--LabApp.news_url=None',
-        '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate',
+_lab = ['--LabApp.extension_manager=readonly',
+        f'--LabApp.app_settings_dir={shipped("lab")}', # defaults for a first start; the learner's own settings win
         '--LabApp.default_url=/lab/tree/nbs/full/00_start_here.ipynb', '--allow-root']
 
 @app.command(context_settings={'allow_extra_args': True, 'ignore_unknown_options': True})

@@ -47,7 +47,7 @@ def _free_port():
 @contextmanager
 def lab(folder, dark=False, seconds=60):
     "JupyterLab serving `folder` with settings of its own and no token; gives its address and stops it afterwards."
-    home, port = Path(tempfile.mkdtemp(prefix='lab-')), _free_port()
+    home = Path(tempfile.mkdtemp(prefix='lab-'))
     themes = {'apputils-extension/themes': {'theme': 'JupyterLab Dark'}} if dark else {}
     for name, values in {**LAB_SETTINGS, **themes}.items():
         path = home/'settings/@jupyterlab'/f'{name}.jupyterlab-settings'
@@ -58,27 +58,33 @@ def lab(folder, dark=False, seconds=60):
            'JUPYTER_RUNTIME_DIR': str(home/'runtime'),
            'IPYTHONDIR': str(home/'ipython'),
            'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces')}
-    command = [sys.executable,
-               '-m',
-               'jupyterlab',
-               '--no-browser',
-               '--allow-root',
-               '--ip=127.0.0.1',
-               f'--port={port}',
-               '--ServerApp.port_retries=0',
-               '--IdentityProvider.token=', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={folder}']
-    with open(home/'log', 'w') as log:
-        server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    command = ['-m', 'jupyterlab', '--allow-root', '--LabApp.expose_app_in_browser=True',
+               f'--ServerApp.root_dir={folder}']
+    try:
+        with serving(command, env, folder, home/'log', seconds) as base:
+            yield base
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def serving(command, env, folder, log, seconds=60):
+    "`python` with this command, which starts JupyterLab, in `folder`: its address. It ends afterwards."
+    port = _free_port()
+    options = ['--no-browser', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0',
+               '--IdentityProvider.token=']
+    with open(log, 'w') as out:
+        server = subprocess.Popen([sys.executable, *command, *options], env=env, cwd=folder, stdout=out, stderr=out,
+                                  start_new_session=True)
     try:
         base = f'http://127.0.0.1:{port}'
-        _wait_for(base, server, home/'log', seconds)
+        _wait_for(base, server, log, seconds)
         yield base
     finally:
         server.terminate()
         try:
             server.wait(15)
         except subprocess.TimeoutExpired: server.kill()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _wait_for(base, server, log, seconds):

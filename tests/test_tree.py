@@ -15,7 +15,7 @@ from coursehelpers.author.variants import DIRECTIVES, parse_cell
 from coursehelpers.cli import outcomes
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT/'nbs').rglob('*.ipynb'))
+NOTEBOOKS = [p for p in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
 AUTHORS_ONLY = {'nbdev', 'fastcore', 'execnb'}
 WITH_PHOTOGRAPHS = {'00', '01', '09', '10'} # lessons whose outputs may be larger

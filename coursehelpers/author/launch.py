@@ -7,6 +7,7 @@ __all__ = ['FOLDED', 'FOLDS', 'read_nb', 'links', 'launch_cell', 'setup_cell', '
            'results_table', 'readme']
 
 # %% ../../nbs/tools/author/launch.ipynb #3c84cbe6
+import itertools
 import json
 from pathlib import Path
 
@@ -77,13 +78,18 @@ def fold_metadata(cell:dict) -> dict: # of a notebook
 def with_head(nb:dict, # a lesson's notebook
               name:str, # its file name
               variant:str='full') -> dict: # or clean
-    "A new notebook with its two generated cells, `launch` and `setup`, in place."
+    "A new notebook with its two generated cells, `launch` and `setup`, in place; what only prepares is folded away."
     source = launch_cell(name, nb['metadata']['course'], variant)
     launch = dict(cell_type='markdown', id='launch', metadata={}, source=source)
-    folded = next((fold_metadata(c) for c in nb['cells'] if c.get('id') == 'setup'), {})
-    setup = dict(cell_type='code', id='setup', metadata=folded, source=setup_cell(), execution_count=None, outputs=[])
+    setup = dict(cell_type='code', id='setup', metadata=FOLDED, source=setup_cell(), execution_count=None, outputs=[])
     title, *others = [c for c in nb['cells'] if c['id'] not in ('launch', 'setup')]
+    if variant == 'full': others = _imports_folded(others)
     return dict(nb, cells=[title, launch, setup, *others])
+
+def _imports_folded(cells):
+    "The cells of a lesson, those before the first words with their source hidden: they only import."
+    count = len(list(itertools.takewhile(lambda c: c['cell_type'] == 'code', cells)))
+    return [dict(c, metadata=c['metadata'] | FOLDED) for c in cells[:count]] + cells[count:]
 
 # %% ../../nbs/tools/author/launch.ipynb #145defee
 def _notebook(name, variant):
