@@ -321,7 +321,7 @@ def load(name:str='pets', # a name: pets, digits, titanic, ..., or the path of y
          each:int|None=None, # training pictures a label, at most; None: as the profile allows
          seed:int=0, # which ones, where there is a choice
          **options): # pets: full, label; your own folder: what `folder` takes, e.g. label, labels
-    """`Pictures` by name, at most as many as the profile says; a table or a text by its name.
+    """`Pictures` by name, as many as the profile says (digits: all); a table or text by name.
     No such name or folder: `DataError`."""
     tables = dict(titanic=titanic, passengers=passengers, pydoc=pydoc,
                   weather=partial(weather, seed=seed))

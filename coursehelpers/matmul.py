@@ -17,7 +17,7 @@ def row_by_column(a, # (n, k)
                   i, # a row of a
                   j): # a column of b
     """The number in row `i` and column `j` of a @ b: the sum of products of row i of `a` and
-    column j of `b`. A tensor of rank 0, of the same dtype."""
+    column j of `b`. A tensor of rank 0; of floats, of the same dtype."""
     return (a[i] * b[:, j]).sum()
 
 # %% ../nbs/full/04_matmul.ipynb #5ea7a970
@@ -98,7 +98,7 @@ def broadcast_shape(a, # a shape
 def matmul_rows(a, # (n, k)
                 b): # (k, m)
     """a @ b with one loop: for each row of `a`, all its products with `b` at once by broadcasting,
-    added up over k. Gives (n, m), of the dtype of `a`. The inputs stay as they are."""
+    added up over k. Gives (n, m), for floats of the dtype of `a`. The inputs stay as they are."""
     return torch.stack([(row[:, None] * b).sum(0) for row in a])
 
 # %% ../nbs/full/04_matmul.ipynb #1e09480c

@@ -38,7 +38,7 @@ class Callback:
 
 # %% ../../nbs/tools/training/callbacks.ipynb #118658d6
 class Clip(Callback):
-    """A callback that keeps steps short. Before each step: if the gradient of all the parameters that `learn.opt` moves
+    """A callback that keeps gradients short. Before each step: if the gradient of all parameters of `learn.opt`
     together, as one long vector, is longer than `most`, scale it down to that length, in place. A shorter one stays as
     it is. (Lesson 08's counts all of `learn.model`: the same, where all of them move.)"""
     def __init__(self, most:float=1.):
