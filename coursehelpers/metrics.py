@@ -152,8 +152,8 @@ def measure(metric, # (preds, y) -> 0-d: a function or a torchmetrics object
             preds:Tensor, # (n, ...)
             y:Tensor, # (n, ...)
             unit:str|None=None) -> Measure: # None: % where every example is right or wrong
-    """The metric and its standard error: exact where it is a mean over examples, by 200 bootstraps
-    where not. A metric that is no number is a `ValueError`."""
+    """The metric and its standard error: exact where it is seen to be a mean over examples, else by
+    200 bootstraps. A metric that is no number is a `ValueError`."""
     return _judged(metric, *_rows(preds, y), unit)[0]
 
 # %% ../nbs/full/07_validation.ipynb #071a246d
