@@ -38,7 +38,7 @@ def show_batch(dls:Dls, # pictures
     xb, yb = dls.train.batch(epoch, 0)
     view, names = dls.train.x, [dls.vocab[label] for label in yb[:n]]
     x = xb[:n].float().cpu() * view.std[:, None, None] + view.mean[:, None, None]
-    alt = (f'{len(names)} training pictures as the net sees them, a random part of each, '
+    alt = (f'{len(names)} training pictures as a net in training sees them, '
            f'with their labels: {", ".join(dict.fromkeys(names))}.')
     show_pictures((x.clamp(0, 1) * 255).byte(), names, alt)
 
@@ -177,8 +177,8 @@ class VisionLearner(Learner):
         return self.dls.vocab[place], place, probabilities
 
     def get_preds(self, batches=None): # of (xb, yb); None: the validation set
-        """(preds (n, labels), y (n,)): scores averaged over each picture and its mirror image,
-        where that keeps its label. A file is a `TypeError`: `predict` takes those."""
+        """(preds (n, labels), y (n,)). Of the validation set: averaged over each picture and its
+        mirror image, where that keeps its label; of batches given: as they are. A file is a `TypeError`: `predict` takes those."""
         if isinstance(batches, (str, Path)):
             raise TypeError(f'{batches}: get_preds takes batches; predict names one picture')
         if batches is not None: return super().get_preds(batches)
@@ -211,7 +211,7 @@ class VisionLearner(Learner):
                   head:bool=True, # fit the last layer first? If not, say how many epochs
                   quiet:bool=False): # say nothing
         """Fit the head on frozen features; then, for `epochs`, train the whole model with
-        `layer_rates`. Says what it did and why. Neither of the two is a `ValueError`."""
+        `layer_rates`. Says what it did and why. No head and no number is a `ValueError`."""
         if epochs is None and not head:
             raise ValueError('fine_tune(head=False): how many epochs of the whole net?')
 
@@ -249,7 +249,7 @@ class VisionLearner(Learner):
 
 # %% ../nbs/full/09_pets.ipynb #dc42ddd9
 def fast_precision(device) -> str: # a torch device or its name
-    """The number format for training on `device`: bf16 or fp16 on a GPU, whichever it has; float32
+    """The number format for training on `device`: bf16 or fp16 on CUDA, whichever it has; float32
     ('no') elsewhere."""
     if torch.device(device).type != 'cuda': return 'no'
     return 'bf16' if quick_dtype(device) == torch.bfloat16 else 'fp16'
