@@ -178,7 +178,8 @@ class VisionLearner(Learner):
 
     def get_preds(self, batches=None): # of (xb, yb); None: the validation set
         """(preds (n, labels), y (n,)). Of the validation set: averaged over each picture and its
-        mirror image, where that keeps its label; of batches given: as they are. A file is a `TypeError`: `predict` takes those."""
+        mirror image, where that keeps its label; of batches given: as they are. A file is a
+        `TypeError`: `predict` takes those."""
         if isinstance(batches, (str, Path)):
             raise TypeError(f'{batches}: get_preds takes batches; predict names one picture')
         if batches is not None: return super().get_preds(batches)
