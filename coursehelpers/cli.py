@@ -129,7 +129,7 @@ def _delivered(folder):
     return folder
 
 @app.command()
-def get(folder:Annotated[str, typer.Argument(metavar='[DIR]', help=f'Where to; {FOLDER} if you name none.')] = ''):
+def get(folder:Annotated[str, typer.Argument(metavar='DIR', help=f'Where to; {FOLDER} if you name none.')] = ''):
     """Put the course into a folder of yours, or renew it after an upgrade: full/, clean/ and settings.ini.
 
     What you changed stays as it is. Where the course changed the same lesson, its new one is put beside yours.
