@@ -2,9 +2,10 @@ PYTHON ?= python3
 bin = .venv/bin
 pytest = $(bin)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lab test test-all prepare run bench site
+.PHONY: lab edit test test-all prepare run bench site
 
 lab: .venv/lab.ok; $(bin)/coursehelpers lab
+edit: .venv/lab.ok; $(bin)/coursehelpers lab nbs
 test: .venv/dev.ok; sh tests/programs.sh && $(pytest) -m 'not long' $(ARGS)
 test-all: .venv/dev.ok; sh tests/programs.sh && $(pytest) $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare

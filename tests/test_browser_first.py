@@ -14,7 +14,8 @@ def opened(browser, tmp_path_factory):
     "The page that the command opens, 1280 pixels wide, once lesson 00 can be read."
     home = tmp_path_factory.mktemp('home')
     env = {name: value for name, value in os.environ.items() if not name.startswith(('JUPYTER', 'IPYTHON', 'XDG'))}
-    with serving(['-m', 'coursehelpers.cli', 'lab'], {**env, 'HOME': str(home)}, os.getcwd(), home/'log') as base:
+    command = ['-m', 'coursehelpers.cli', 'lab', str(home/'my course')]
+    with serving(command, {**env, 'HOME': str(home)}, os.getcwd(), home/'log') as base:
         page = new_page(browser, width=1280)
         page.goto(base)
         wait(lambda: page.get_by_role('heading', name='Start here').count(), 60)

@@ -93,11 +93,20 @@ def test_an_unknown_profile_is_told_before_anything_runs(here):
     assert done.exit_code == 1 and "'fast'" in done.output and 'cell' not in done.output and '07_x' not in done.output
 
 
-@pytest.mark.parametrize('args', [['run'], ['lab'], ['check'], ['prepare']])
+@pytest.mark.parametrize('args', [['run'], ['check', '03'], ['prepare'], ['run', '--save']])
 def test_outside_the_course(args, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run(*args)
-    assert done.exit_code == 1 and 'not inside the course' in done.output and 'Traceback' not in done.output
+    remedy = 'coursehelpers get' if args[0] in ('run', 'check') and '--save' not in args else 'git clone'
+    assert done.exit_code == 1 and remedy in done.output and 'Traceback' not in done.output
+
+
+@pytest.mark.parametrize('slip, nearest', [('quadratics', '03_quadratic'), ('msee', 'mse'), ('99', '00_start_here')])
+@pytest.mark.parametrize('command', ['run', 'check'])
+def test_a_name_is_judged_before_a_folder_is_looked_for(command, slip, nearest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(command, slip)
+    assert done.exit_code == 2 and nearest in done.output and 'coursehelpers get' not in done.output
 
 
 def test_an_error_of_another_kind_is_not_hidden(monkeypatch):
@@ -109,26 +118,59 @@ def test_a_missing_tool_of_authors_is_one_message(here, monkeypatch):
     monkeypatch.setitem(sys.modules, 'nbdev', None)
     monkeypatch.setitem(sys.modules, 'nbdev.clean', None)
     done = run('prepare')
-    assert done.exit_code == 1 and "pip install 'coursehelpers[dev]'" in done.output
+    assert done.exit_code == 1 and f'pip install -e "{ROOT}[dev]"' in done.output
+
+
+def test_outside_a_clone_the_remedy_is_the_repository_at_a_tag(monkeypatch):
+    from coursehelpers import cli, settings
+
+    monkeypatch.setattr(cli, 'originals', lambda: Path('/site-packages/coursehelpers/lessons'))
+    assert f'pip install "{settings.source_address("lab")}"' in cli._missing('nbclient')
+    assert f'--no-deps "{settings.source_address("lab")}"' in cli._missing('coursehelpers.base.no_such')
 
 
 # --- lab
 
 
-def test_lab_starts_in_the_courses_folder(here, monkeypatch):
+@pytest.fixture
+def started(monkeypatch):
+    "What JupyterLab would be started with: its folder, then its options."
     from jupyterlab.labapp import LabApp
-    started = []
-    monkeypatch.setattr(LabApp, 'launch_instance', lambda args: started.extend([os.getcwd(), *args]))
-    assert run('lab', '--no-browser', '--port', '8890').exit_code == 0
-    assert started[0] == str(here) and started[-3:] == ['--no-browser', '--port', '8890']
-    assert '--LabApp.default_url=/lab/tree/nbs/full/00_start_here.ipynb' in started
+    seen = []
+    monkeypatch.setattr(LabApp, 'launch_instance', lambda args: seen.extend([Path.cwd(), *args]))
+    return seen
+
+
+@pytest.mark.parametrize('named, folder', [([], 'deep-learning'), (['mein kürs'], 'nbs/full/mein kürs')])
+def test_lab_starts_in_a_copy(here, started, named, folder):
+    assert run('lab', *named, '--no-browser', '--port', '8890').exit_code == 0
+    assert started[0] == here / folder and started[-3:] == ['--no-browser', '--port', '8890']
+    assert '--LabApp.default_url=/lab/tree/full/00_start_here.ipynb' in started
+    assert (here / folder / 'full/00_start_here.ipynb').exists() and (here / folder / 'settings.ini').exists()
+
+
+def test_authors_open_the_originals(here, started, monkeypatch):
+    monkeypatch.chdir(here)
+    before = sorted(here.rglob('*'))
+    assert run('lab', 'nbs').exit_code == 0 and started[0] == here / 'nbs' and sorted(here.rglob('*')) == before
+
+
+@pytest.mark.parametrize('writable', [True, False])
+def test_jupyters_own_files_need_no_home(here, started, monkeypatch, writable):
+    for name in ('JUPYTER_CONFIG_DIR', 'JUPYTER_DATA_DIR'):
+        monkeypatch.setenv(name, '/home/of/someone')
+    monkeypatch.setattr(os, 'access', lambda path, mode: writable)
+    assert run('lab').exit_code == 0
+    kept = '/home/of/someone' if writable else str(here / 'deep-learning/.jupyter')
+    assert os.environ['JUPYTER_CONFIG_DIR'] == os.environ['JUPYTER_DATA_DIR'] == kept
 
 
 def test_lab_without_jupyterlab(here, monkeypatch):
     monkeypatch.delitem(sys.modules, 'jupyterlab.labapp', raising=False)
     monkeypatch.setitem(sys.modules, 'jupyterlab', None)
     done = run('lab')
-    assert done.exit_code == 1 and "pip install 'coursehelpers[lab]'" in done.output
+    assert done.exit_code == 1 and 'pip install' in done.output and '[lab]"' in done.output
+    assert not (here / 'deep-learning').exists()
 
 
 def test_lab_knows_these_settings():

@@ -13,7 +13,7 @@ from pathlib import Path
 from .files import DataError, shipped
 
 # %% ../../nbs/tools/base/samples.ipynb #samples-checksums
-_remedy = ('Install the course again (pip install --force-reinstall --no-deps coursehelpers); '
+_remedy = ('Install the course again as you did at first, with --force-reinstall --no-deps behind pip install; '
            'in a clone: git checkout -- coursehelpers/samples')
 
 def checksums(home) -> dict: # a folder with checksums.txt
