@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ANEW', 'SEEDS', 'UnknownExercise', 'Exercise', 'checkers', 'exercise', 'exercises', 'check', 'ExerciseProgress',
-           'progress', 'Note', 'hint', 'solution', 'with_check', 'reset', 'expect_fail', 'proofs', 'prove']
+           'progress', 'Note', 'hint', 'solution', 'with_check', 'reset', 'my_answer', 'keep_progress', 'expect_fail',
+           'proofs', 'prove']
 
 # %% ../nbs/tools/exercises.ipynb #5633e6a1
 import contextlib
@@ -15,10 +16,11 @@ import linecache
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FunctionType
 
-from .base.files import shipped
-from .base.kept import keep_or_say, not_kept, read_kept
+from .base.files import DataError, shipped
+from .base.kept import keep_or_say, not_kept, read_kept, take_over
 from .base.names import did_you_mean
 from .checks.beside import SAME, differs
 from .checks.gaps import Unwritten, running_shell, watch_cells
@@ -26,7 +28,7 @@ from .checks.judging import STATES, CheckFault, Outcome, borrowed, codes, judge,
 from .checks.judging import NotYet, agree, agree_on, call, describe, is_pair, is_stub  # noqa: F401
 from .checks.judging import slip_in_all, slips, wrong_if  # noqa: F401
 from .results import stored
-from .settings import settings
+from .settings import settings, where
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7
 class UnknownExercise(LookupError):
@@ -99,7 +101,7 @@ def check(fn, # your function or class
     if _is_read(outcome, fn):
         outcome.message = "The course's own answer, so it is not counted. Write yours in the clean notebook."
     else:
-        _remember(outcome)
+        _remember(outcome, fn)
     return outcome
 
 def _no_answer(fn, name):
@@ -130,12 +132,17 @@ def _is_read(outcome, fn):
 # %% ../nbs/tools/exercises.ipynb #94d54115
 ANEW = dict(status='not attempted', attempts=0)
 
-def _remember(outcome):
-    "Add an outcome to the progress file. The last answer that was judged counts: credit can be lost again."
+def _written(fn):
+    "The cell that an answer was written in; '' for one that stands in a file."
+    return '' if any(os.path.exists(code.co_filename) for code in codes(fn)) else _cell(fn).strip()
+
+def _remember(outcome, fn):
+    "Add an outcome and its answer to the progress file. The last that was judged counts: credit can be lost again."
     def change(old):
         entry = ANEW | old
         if outcome.status == 'not attempted': return entry
-        return entry | dict(attempts=entry['attempts'] + 1, status=outcome.status)
+        answer = dict(answer=_written(fn)) if _written(fn) else {}
+        return entry | answer | dict(attempts=entry['attempts'] + 1, status=outcome.status)
     keep_or_say(settings().run.progress, 'exercises', outcome.name, change)
 
 # %% ../nbs/tools/exercises.ipynb #93d91b1e
@@ -227,6 +234,45 @@ def reset(fn) -> Note: # the exercise: its name, or your function
     if shell is None: return Note(f'```python\n{stub}\n```')
     shell.set_next_input(stub)
     return Note(f'`{name}` begins anew in the cell below. What you wrote stays where it is.')
+
+# %% ../nbs/tools/exercises.ipynb #my-answer
+def my_answer(fn) -> Note: # the exercise: its name, or your function
+    """What you last had judged for an exercise, from your progress file. A name that none has is `UnknownExercise`,
+    a file that cannot be read `DataError`."""
+    name = _name(fn)
+    if name not in {**exercises(), **_checkers}: raise _unknown(name)
+    path = settings().run.progress
+    try:
+        entry = read_kept(path).get('exercises', {}).get(name, {})
+    except (OSError, ValueError) as e:
+        raise DataError(not_kept(path, 'read', e)) from None
+    answer = entry.get('answer') if isinstance(entry, dict) else ''
+    return Note(f'```python\n{answer}\n```' if answer else f'No answer to `{name}` is kept here.')
+
+# %% ../nbs/tools/exercises.ipynb #keep-progress
+_lasting = {'Colab': '/content/drive/MyDrive/deep-learning', 'Kaggle': '/kaggle/working'}
+
+def _lasting_folder():
+    "Where files last on this platform; on a machine of your own they lie well already."
+    if where() == 'Colab':
+        from google.colab import drive
+        drive.mount('/content/drive')
+    return _lasting.get(where(), settings().run.progress.parent)
+
+def keep_progress(folder=None, # where files last; None: your Drive on Colab, /kaggle/working on Kaggle
+                  earlier=None) -> Note: # a progress file that you saved elsewhere, to be added
+    """From now on, in this notebook, keep your progress and answers in `folder`; what is kept by now comes along.
+    Where that cannot be: `DataError`."""
+    path = Path(folder or _lasting_folder()).expanduser().resolve()/'progress.json'
+    if earlier and not Path(earlier).is_file():
+        raise DataError(f'{earlier}: there is no such file to take over.')
+    for other in filter(None, (earlier, settings().run.progress)):
+        try:
+            if Path(other).resolve() != path: take_over(path, Path(other))
+        except (OSError, ValueError) as e:
+            raise DataError(not_kept(path, 'moved', e)) from None
+    os.environ['COURSEHELPERS_RUN_PROGRESS'] = str(path)
+    return Note(f'Your progress is kept in `{path}`. Run this line again in the next notebook.')
 
 # %% ../nbs/tools/exercises.ipynb #gaps-on
 watch_cells()

@@ -11,7 +11,8 @@ import itertools
 import json
 from pathlib import Path
 
-from ..settings import settings
+from .. import __version__
+from ..settings import settings, source_address
 
 # %% ../../nbs/tools/author/launch.ipynb #03b17ef9
 def read_nb(path) -> dict: # a notebook's file
@@ -57,15 +58,46 @@ def launch_cell(name:str, # the notebook's file name
     return _head.format(links=_linked(links(name, variant)), twin=twin, name=name, what=what, **meta)
 
 # %% ../../nbs/tools/author/launch.ipynb #6b701e1f
-_setup = '''try: import coursehelpers
-except ModuleNotFoundError: # not here yet: install it, and change no package of the platform's
-    !pip freeze | grep -E "^[A-Za-z0-9._-]+==[0-9]" > /tmp/here.txt
-    %pip install -q -c /tmp/here.txt "coursehelpers @ git+https://github.com/{repo}@{branch}"'''
+_setup = '''#@title Set up the course: run this cell first
+# Nothing happens where the course is installed; elsewhere it is added, and what is there stays.
+try:
+    from coursehelpers.base.ready import require
+    require('{version}')
+except ImportError:
+    import runpy
+    import shutil
+    import tempfile
+    import urllib.request
+    from pathlib import Path
+
+    class Stop(Exception):
+        "One sentence in place of a traceback."
+        def _render_traceback_(self): return [str(self)]
+
+    def fetch(to):
+        "The folder of the course, fetched as an archive and unpacked below `to`."
+        url = '{address}'
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                Path(to, 'course.zip').write_bytes(answer.read())
+            shutil.unpack_archive(Path(to, 'course.zip'), to)
+        except shutil.ReadError:
+            raise Stop('A page came in place of the course: log in to the network first.') from None
+        except Exception as e:
+            raise Stop(f'{{url}} cannot be fetched: {{e}}. Is there a network? '
+                       'On Kaggle: Settings, Internet on.') from None
+        return next(p for p in Path(to).iterdir() if p.is_dir())
+
+    with tempfile.TemporaryDirectory() as spare:
+        ready = 'coursehelpers/base/ready.py'
+        checkouts = [p for p in (Path.cwd(), *Path.cwd().parents) if (p/ready).exists()]
+        source = checkouts[0] if checkouts else fetch(spare)
+        runpy.run_path(str(source/ready))['install'](source)'''
 
 def setup_cell() -> str:
     "The code that installs the course where it is missing, and changes nothing else there."
-    course = settings().course
-    return _setup.format(repo=course.repo, branch=course.branch)
+    address = source_address().partition(' @ ')[2]
+    return _setup.format(version=__version__, address=address)
 
 # %% ../../nbs/tools/author/launch.ipynb #a24f3373
 FOLDED = {'cellView': 'form', 'jupyter': {'source_hidden': True}} # a cell's source hidden in Colab and in JupyterLab
