@@ -317,7 +317,7 @@ def test_links_follow_the_settings(monkeypatch):
         'Colab': f'https://colab.research.google.com/github/{page}',
         'Kaggle': f'https://kaggle.com/kernels/welcome?src=https://github.com/{page}',
         'Paperspace': f'https://console.paperspace.com/github/{page}?machine=Free-GPU',
-        'Codespaces': 'https://codespaces.new/someone/fork',
+        'Codespaces': 'https://codespaces.new/someone/fork/tree/spring?quickstart=1',
     }
     setup = launch.setup_cell()
     assert 'https://github.com/someone/fork/archive/refs/tags/v' in setup and 'spring' not in setup

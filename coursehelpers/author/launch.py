@@ -32,7 +32,7 @@ def read_nb(path) -> dict: # a notebook's file
 _places = {'Colab': 'https://colab.research.google.com/github/{repo}/blob/{branch}/{path}',
            'Kaggle': 'https://kaggle.com/kernels/welcome?src=https://github.com/{repo}/blob/{branch}/{path}',
            'Paperspace': 'https://console.paperspace.com/github/{repo}/blob/{branch}/{path}?machine=Free-GPU',
-           'Codespaces': 'https://codespaces.new/{repo}'}
+           'Codespaces': 'https://codespaces.new/{repo}/tree/{branch}?quickstart=1'}
 
 def links(name:str, # a notebook's file name
           variant:str='full') -> dict: # or clean
