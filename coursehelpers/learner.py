@@ -95,8 +95,8 @@ class Learner:
             checkpoint=None, # a file that keeps the run: the same call again goes on from there
             every:int|None=None): # write it after so many batches; None: after a minute
         """Train. A loss that is no number stops it: `NonFiniteLoss`, a FloatingPointError. No batch
-        to train on, or a label without a score, is a `DataError`; a model with every parameter
-        frozen a `ValueError`; a `checkpoint` of another run a `CheckpointError`."""
+        to train on, or a label without a score in batch 0, is a `DataError`; a model with every
+        parameter frozen a `ValueError`; a `checkpoint` of another run a `CheckpointError`."""
         callbacks = [*self.callbacks, *callbacks]
         if not quiet: callbacks.append(ProgressTable())
         if checkpoint: callbacks.append(Checkpoint(checkpoint, every))
