@@ -30,7 +30,7 @@ def in_sight(page, selector): return [at for at in page.locator(selector).all() 
 def test_the_title_stands_on_top_and_what_prepares_is_folded(opened):
     assert opened.get_by_role('heading', name='Start here').bounding_box()['y'] < 200
     folded = opened.locator('.jp-CodeCell:has(.jp-InputPlaceholder)').all_text_contents()
-    assert any('import coursehelpers' in text for text in folded) and any('import math' in text for text in folded)
+    assert any('Set up the course' in text for text in folded) and any('import math' in text for text in folded)
     first = opened.locator('.jp-CodeCell:has(.cm-content)').first
     assert 'fit_by_hand' in first.text_content(), 'the first code that one sees moves something'
     assert first.bounding_box()['y'] < 600
