@@ -92,7 +92,8 @@ def _sentence(said):
     for sign, remedy in _remedies.items():
         if sign in said: return remedy.format(python=sys.executable)
     errors = [line for line in said.splitlines() if line.lower().startswith('error')]
-    return f'pip could not install the course. {(errors or said.splitlines())[-1]}'
+    last = (errors or said.splitlines())[-1]
+    return f'pip could not install the course: run this cell again, or show whoever runs this platform: {last}'
 
 # %% ../../nbs/tools/base/ready.ipynb #ready-kernel
 _own = {'ResolutionImpossible': 'This platform has older packages than the course needs{found}',
