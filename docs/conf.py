@@ -4,6 +4,7 @@ import re
 import shutil
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
 from coursehelpers.author.launch import links, read_nb
 from coursehelpers.author.variants import parse_cell
@@ -123,3 +124,12 @@ html_theme_options = dict(repository_url=f'https://github.com/{course.repo}', re
 html_copy_source = False # a page's source has no cell that installs: the notebooks themselves are there to download
 html_static_path, html_css_files = ['_static'], ['course.css']
 suppress_warnings = ['mystnb.unknown_mime_type']
+
+
+def name_repository(app, page, source):
+    "The instructors' link leads to this course's repository and branch."
+    if page != 'instructors': return
+    source[0] = source[0].replace('REPO', quote(course.repo, safe='')).replace('BRANCH', quote(course.branch, safe=''))
+
+
+def setup(app): app.connect('source-read', name_repository)

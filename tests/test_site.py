@@ -7,12 +7,13 @@ import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
 
 from coursehelpers.author.launch import setup_cell
 from coursehelpers.glossary import glossary
+from coursehelpers.settings import settings
 from tests import browser
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,15 @@ def test_a_dead_link_is_found(tmp_path):
     dead = '<a href="#there"></a><img src="b.png"><a href="a.html#there"></a><a href="https://g/blob/main/no.ipynb"></a>'
     assert not list(dead_links({page: BeautifulSoup(page.read_text(), 'html.parser')}, tmp_path))
     assert len(list(dead_links({page: BeautifulSoup(dead, 'html.parser')}, tmp_path))) == 4
+
+
+def test_the_link_for_a_class_leads_to_this_repository(soups, built):
+    address = re.search(r'https://HUB/hub/user-redirect/git-pull\?\S+', soups[built/'instructors.html'].article.text)
+    asked = {key: value for key, [value] in parse_qs(urlparse(address[0]).query).items()}
+    course = settings().course
+    assert asked['repo'] == f'https://github.com/{course.repo}' and asked['branch'] == course.branch
+    folder, _, file = asked['urlpath'].removeprefix('lab/tree/').partition('/')
+    assert folder == asked['targetPath'] and (ROOT/file).is_file()
 
 
 def test_both_notebooks_of_a_lesson_are_there_to_download(soups, built):
