@@ -14,4 +14,4 @@ bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)
 site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build/html
 
 # One environment; each extra is installed once, and again when what it is made of changes.
-.venv/%.ok: pyproject.toml constraints.txt; $(PYTHON) -m venv .venv && $(bin)/pip install -q -c constraints.txt -e '.[$*]' && touch $@
+.venv/%.ok: pyproject.toml constraints.txt; $(PYTHON) scripts/environment.py $* && touch $@

@@ -8,6 +8,7 @@ __all__ = ['app', 'find_lessons', 'doctor', 'progress', 'get', 'lab', 'run', 'ou
 
 # %% ../nbs/tools/cli.ipynb #33df2a5c
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,8 @@ from .base.names import did_you_mean
 class _Group(typer.core.TyperGroup):
     "Shows the errors that the course raises as one message."
     def invoke(self, ctx):
+        for stream in (sys.stdout, sys.stderr): # a pipe on Windows knows no tick and no arrow
+            stream.reconfigure(errors='replace')
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as e:
@@ -99,12 +102,14 @@ def find_lessons(names=(), # numbers such as 03, lessons or exercises; none mean
 
 # %% ../nbs/tools/cli.ipynb #d9a5ec52
 @app.command()
-def doctor():
+def doctor(as_json:bool = typer.Option(False, '--json', help='As JSON: a list of {what, found, advice}.')):
     """Is everything here that the lessons need? A line for each thing, and what to do where it is missing.
 
-    Exit code 1 if something needs doing."""
-    from coursehelpers.settings import doctor as examine
-    _end(any(advice for _, _, advice in examine()))
+    Exit code 1 if something needs doing. Where this command does not start: python -m coursehelpers.doctor"""
+    from coursehelpers import doctor as looks
+    rows = list(looks.examine()) if as_json else looks.doctor()
+    if as_json: typer.echo(looks.as_json(rows))
+    _end(any(advice for _, _, advice in rows))
 
 @app.command()
 def progress():

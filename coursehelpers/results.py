@@ -24,7 +24,7 @@ from .settings import profile, settings
 def _cpu_model():
     "The processor's name as the system gives it."
     info = Path('/proc/cpuinfo')
-    found = re.search(r'^model name\s*:\s*(.+)$', info.read_text(), flags=re.M) if info.exists() else None
+    found = re.search(r'^model name\s*:\s*(.+)$', info.read_text('utf-8'), flags=re.M) if info.exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 # %% ../nbs/tools/results.ipynb #64459723

@@ -290,11 +290,3 @@ def test_prepare(here):
     assert done.exit_code == 0 and not done.output, done.output
     (here / 'nbs' / 'clean' / '07_x.ipynb').unlink()
     assert run('prepare').output == 'wrote nbs/clean/07_x.ipynb\n'
-
-
-def test_doctor_says_with_its_exit_code_whether_something_needs_doing(monkeypatch):
-    from coursehelpers import settings
-
-    for advice, rc in (('', 0), ('do this', 1)):
-        monkeypatch.setattr(settings, 'doctor', lambda advice=advice: [('python', '3', advice)])
-        assert run('doctor').exit_code == rc

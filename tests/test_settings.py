@@ -4,13 +4,12 @@ import configparser
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from coursehelpers import settings as module
-from coursehelpers.settings import SCHEMA, SettingsError, doctor, profile, settings
+from coursehelpers.settings import SCHEMA, SettingsError, profile, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +36,7 @@ def test_every_key_is_read_somewhere():
     code = '\n'.join(
         p.read_text() for p in (ROOT / 'coursehelpers').rglob('*.py') if p.name not in ('settings.py', '_modidx.py')
     )
-    own = (ROOT / 'coursehelpers/settings.py').read_text().split('def doctor')[0]
+    own = (ROOT / 'coursehelpers/settings.py').read_text()
     lessons = '\n'.join(p.read_text() for p in (ROOT / 'nbs/full').glob('*.ipynb'))
     for section, keys in SCHEMA.items():
         for key in keys:
@@ -128,19 +127,6 @@ def test_auto_looks_at_the_machine(monkeypatch):
     for kind, name in (('cuda', 'gpu'), ('cpu', 'cpu'), ('mps', 'cpu')):
         monkeypatch.setattr(module, 'device', lambda kind=kind: torch.device(kind))
         assert profile('auto').name == name
-
-
-def test_doctor_survives_what_it_reports(monkeypatch, capsys):
-    assert not [advice for _, _, advice in doctor() if advice]
-    monkeypatch.setenv('COURSEHELPERS_RUN_PROFILE', 'big')
-    advice = [advice for *_, advice in doctor() if advice]
-    assert advice and all('COURSEHELPERS_RUN_PROFILE' in a for a in advice)
-
-    def gone(name):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, 'version', gone)
-    assert '%pip install timm' in str(doctor())
 
 
 def test_light_modules_load_nothing_heavy():

@@ -112,7 +112,7 @@ def _dealt(batches, rows, size, given):
 # %% ../../nbs/tools/checks/lesson_16.ipynb #remember-check
 def _written(file, text, at):
     "Write `text` into the file, last changed at that second."
-    file.write_text(text)
+    file.write_text(text, encoding='utf-8')
     os.utime(file, ns=(at * 10**9, at * 10**9))
 
 @exercise('remember', hints=(
@@ -120,7 +120,7 @@ def _written(file, text, at):
     'What is kept belongs to a state: (file, file.stat().st_size, file.stat().st_mtime_ns)',
     'if state not in kept: kept[state] = read(file)'))
 def _remember(fn):
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home: # a file may still be open
         _noticed(fn, Path(home))
 
 def _noticed(fn, home):
@@ -133,7 +133,7 @@ def _noticed(fn, home):
 
     def read(file):
         calls.append(file)
-        return [file.read_text()]
+        return [file.read_text(encoding='utf-8')]
 
     once = call(fn, read)
     if calls: raise NotYet('it reads before it is asked for a file')

@@ -13,6 +13,7 @@ import shutil
 import threading
 import weakref
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +128,9 @@ class _Pack:
     def remove(self, why):
         "Take the pack away, with a word about it."
         with locked(self.file, timeout=-1):
-            self.index.unlink(missing_ok=True)
-            self.file.unlink(missing_ok=True)
+            self.index.unlink(missing_ok=True) # what it does not name is decoded again
+            with suppress(PermissionError): # Windows keeps a file that someone has open
+                self.file.unlink(missing_ok=True)
         print(f'cache: {self.file.name} is damaged ({why}). It is removed; its pictures are decoded again.')
 
 def _home():

@@ -46,7 +46,7 @@ def _names(path):
     if not path.is_file():
         lists = ', '.join(sorted(p.name for p in path.parent.glob('*.txt')))
         raise DataError(f'{path}: no such list. Here are: {lists}')
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding='utf-8').splitlines()
     return [line.split()[0] for line in lines if line.strip() and not line.startswith('#')]
 
 def whole_pets(root=None, # folder to look in; None: [data] root

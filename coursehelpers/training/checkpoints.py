@@ -55,7 +55,7 @@ def read(path) -> tuple: # a file made by `write`, or any safetensors file
     try:
         with safe_open(path, 'pt') as f:
             header = f.metadata() or {}
-            tensors = {name: f.get_tensor(name) for name in f.keys()}
+            tensors = {name: f.get_tensor(name).clone() for name in f.keys()} # Windows replaces no file in use
         facts = header.get('info', '{}')
         info = dict(json.loads(facts))
     except (SafetensorError, OSError, ValueError, TypeError) as e:

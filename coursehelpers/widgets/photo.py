@@ -57,7 +57,7 @@ class Photo(Portable):
     def _look_at_sent(self, change):
         name = Path(change.new['name']).name or 'photograph'
         data = base64.b64decode(change.new['data'].partition(',')[2])
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder: # `predict` may keep it open
             file = Path(folder)/name
             try:
                 file.write_bytes(data)
