@@ -28,7 +28,8 @@ from .checks.judging import STATES, CheckFault, Outcome, borrowed, codes, judge,
 from .checks.judging import NotYet, agree, agree_on, call, describe, is_pair, is_stub  # noqa: F401
 from .checks.judging import slip_in_all, slips, wrong_if  # noqa: F401
 from .results import stored
-from .settings import settings, where
+from .doctor import where
+from .settings import settings
 
 # %% ../nbs/tools/exercises.ipynb #e68543e7
 class UnknownExercise(LookupError):
