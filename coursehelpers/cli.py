@@ -192,7 +192,8 @@ def _run_one(path, profile, save):
     except RunError as e:
         typer.echo(str(e), err=True)
         return True
-    typer.echo(f'{path.stem}: ran in {time.perf_counter() - start:.1f} s')
+    memory = made['metadata'].pop('peak') / 2**30
+    typer.echo(f'{path.stem}: ran in {time.perf_counter() - start:.1f} s, with {memory:.1f} GB of memory at most')
     for cell in made['cells']:
         for values in records_in(cell).values():
             typer.echo(repr(Record.of(values)))

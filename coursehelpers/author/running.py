@@ -44,16 +44,27 @@ def _output_widget(*args):
     widget.sync_state = lambda: None
     return widget
 
+_peak = '''import sys
+if sys.platform == 'win32':
+    import psutil
+    print(psutil.Process().memory_info().peak_wset)
+else:
+    import resource
+    unit = 1 if sys.platform == 'darwin' else 1024
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)'''
+
 def run_nb(nb:dict, # a notebook; it is not changed
            folder, # where it runs
            name:str='notebook', # for messages
            timeout:int=1800, # seconds a cell may take
            allow_errors:bool=False, # go on after an error?
            **kernel) -> dict: # what `kernel_environment` takes: profile, progress, offline
-    "Run a notebook in a fresh kernel and return it with its outputs. An error is a `RunError` that names the cell."
+    """Run a notebook in a fresh kernel and return it with its outputs; its metadata say how many bytes of memory the
+    kernel took at most (`peak`). An error is a `RunError` that names the cell."""
     import nbformat
     from nbclient import NotebookClient, exceptions
     made = nbformat.from_dict(copy.deepcopy(nb))
+    made.cells.append(nbformat.v4.new_code_cell(_peak, id='peak'))
     options = dict(timeout=timeout, allow_errors=allow_errors, resources={'metadata': {'path': str(folder)}})
     client = NotebookClient(made, extra_arguments=['--IPKernelApp.log_level=ERROR'], **options)
     client.widget_registry['@jupyter-widgets/output']['OutputModel'] = _output_widget
@@ -65,6 +76,7 @@ def run_nb(nb:dict, # a notebook; it is not changed
         raise RunError(f'{name}, cell {cell}:\n{trace}') from None
     except (exceptions.CellTimeoutError, exceptions.DeadKernelError) as e:
         raise RunError(f'{name}: {e}') from None
+    made.metadata['peak'] = int(made.cells.pop().outputs[0].text)
     return made
 
 def run_notebook(path:Path, # a notebook's file
