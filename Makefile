@@ -2,7 +2,7 @@ PYTHON ?= python3
 bin = .venv/bin
 pytest = $(bin)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lab edit test test-all prepare run bench site
+.PHONY: lab edit test test-all prepare run bench matrix site
 
 lab: .venv/lab.ok; $(bin)/coursehelpers lab
 edit: .venv/lab.ok; $(bin)/coursehelpers lab nbs
@@ -11,6 +11,7 @@ test-all: .venv/dev.ok; sh tests/programs.sh && $(pytest) $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
 bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)
+matrix: .venv/dev.ok; $(bin)/python -m scripts.matrix $(ARGS)
 site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build/html
 
 # One environment; each extra is installed once, and again when what it is made of changes.

@@ -83,8 +83,8 @@ def said_by(programs: Path, copy: Path, command: list, out: Path) -> tuple:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(('COURSEHELPERS', 'PYTHON'))}
     env = ours | {'HF_HUB_OFFLINE': '1', 'COURSEHELPERS_RUN_PROGRESS': str(copy/'progress.json')}
     with open(out, 'w') as log:
-        code = subprocess.run([programs/'coursehelpers', *command], cwd=copy, env=env, stdout=log, stderr=log).returncode
-    return code, out.read_text()
+        done = subprocess.run([programs/'coursehelpers', *command], cwd=copy, env=env, stdout=log, stderr=log)
+    return done.returncode, out.read_text()
 
 
 def try_out(name: str, logs: Path) -> dict:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from coursehelpers.base.delivery import FOLDER
+
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = yaml.safe_load((ROOT/'environment.yml').read_text(encoding='utf-8'))
 
@@ -12,9 +14,13 @@ ENVIRONMENT = yaml.safe_load((ROOT/'environment.yml').read_text(encoding='utf-8'
 def test_a_codespace_opens_lesson_00_in_the_environment_of_make_lab():
     container = json.loads((ROOT/'.devcontainer/devcontainer.json').read_text(encoding='utf-8'))
     vs_code = container['customizations']['vscode']['settings']
-    assert [(ROOT/file).is_file() for file in container['customizations']['codespaces']['openFiles']] == [True]
+    [opened] = container['customizations']['codespaces']['openFiles']
+    copy, variant, lesson = Path(opened).parts
+    assert copy == FOLDER and (ROOT/'nbs'/variant/lesson).is_file()
     assert container['waitFor'] == 'postCreateCommand', 'the kernel must be there before the notebook opens'
-    made = container['postCreateCommand'].removeprefix('make ')
+    making, getting = container['postCreateCommand'].split(' && ')
+    made = making.removeprefix('make ')
+    assert getting == '.venv/bin/coursehelpers get'
     planned = subprocess.run(['make', '-n', '-W', 'pyproject.toml', made], cwd=ROOT, capture_output=True, text=True)
     assert planned.returncode == 0 and '-e ' in planned.stdout, planned.stderr
     assert Path(vs_code['python.defaultInterpreterPath']).parts[1:] == ('.venv', 'bin', 'python')

@@ -94,7 +94,8 @@ def generated(root:Path) -> dict: # the course's folder
     files = {root/'nbs'/'clean'/name: _dumps(clean_nb(nb, name)) for name, nb in full.items()}
     files[root/'coursehelpers'/'exercises.json'] = _json(_exercises(full))
     files[root/'coursehelpers'/'results.json'] = _json(_results(full))
-    files[page] = readme(_old(page), full, _results(full))
+    platforms = json.loads(_old(root/'docs'/'platforms.json') or '[]')
+    files[page] = readme(_old(page), full, _results(full), platforms)
     return files
 
 # %% ../../nbs/tools/author/build.ipynb #629bae1f

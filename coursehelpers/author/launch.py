@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLDED', 'FOLDS', 'read_nb', 'links', 'launch_cell', 'setup_cell', 'fold_metadata', 'with_head', 'launch_table',
-           'results_table', 'readme']
+           'results_table', 'platforms_table', 'readme']
 
 # %% ../../nbs/tools/author/launch.ipynb #3c84cbe6
 import itertools
@@ -151,11 +151,21 @@ def results_table(records:dict) -> str: # {name: values as in results.json}
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/author/launch.ipynb #76087043
+def platforms_table(rows:list) -> str: # as in docs/platforms.json
+    "A Markdown table of what ran with the versions of other platforms."
+    shown = dict(platform='with', python='Python', torch='torch', timm='timm', ipywidgets='ipywidgets',
+                 lessons='lessons', full='full', clean='clean, solved', seconds='seconds', memory='GB', date='day')
+    lines = [' | '.join(shown.values()), ' | '.join('---' for _ in shown)]
+    lines += [' | '.join(str(row[key]) for key in shown) for row in rows]
+    return '\n'.join(f'| {line} |' for line in lines)
+
 def readme(text:str, # of README.md
            nbs:dict, # full notebooks by file name
-           records:dict) -> str: # as in results.json
+           records:dict, # as in results.json
+           platforms:list) -> str: # as in docs/platforms.json
     "README's text with its generated blocks refreshed."
-    for mark, block in (('launch', launch_table(nbs)), ('results', results_table(records))):
+    blocks = dict(launch=launch_table(nbs), platforms=platforms_table(platforms), results=results_table(records))
+    for mark, block in blocks.items():
         start, end = f'<!-- {mark} -->', f'<!-- /{mark} -->'
         before, _, rest = text.partition(start)
         text = f'{before}{start}\n{block}\n{end}{rest.partition(end)[2]}'
