@@ -117,7 +117,8 @@ def main(names: Annotated[list[str], typer.Argument(help='Rows; none means all.'
          logs: Annotated[Path, typer.Option(help='Where what was said is kept.')] = Path('matrix-logs')):
     "Run the rows one after the other; exit code 1 if one failed."
     unknown = set(names or []) - set(ROWS)
-    if unknown: raise typer.BadParameter(f'no row {", ".join(unknown)}. There are: {", ".join(ROWS)}')
+    if unknown:
+        raise typer.BadParameter(f'no row {", ".join(unknown)}. There are: {", ".join(ROWS)}')
     logs.mkdir(exist_ok=True)
     failed = []
     for name in names or ROWS:
@@ -129,7 +130,8 @@ def main(names: Annotated[list[str], typer.Argument(help='Rows; none means all.'
             continue
         keep(row)
         typer.echo(json.dumps(row))
-        if (row['full'], row['clean']) != ('no error', 'all correct'): failed.append(name)
+        if (row['full'], row['clean']) != ('no error', 'all correct'):
+            failed.append(name)
     if failed: raise typer.Exit(1)
 
 

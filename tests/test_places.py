@@ -22,7 +22,7 @@ def test_a_codespace_opens_lesson_00_in_the_environment_of_make_lab():
     made = making.removeprefix('make ')
     assert getting == '.venv/bin/coursehelpers get'
     planned = subprocess.run(['make', '-n', '-W', 'pyproject.toml', made], cwd=ROOT, capture_output=True, text=True)
-    assert planned.returncode == 0 and '-e ' in planned.stdout, planned.stderr
+    assert planned.returncode == 0 and 'scripts/environment.py lab' in planned.stdout, planned.stderr
     assert Path(vs_code['python.defaultInterpreterPath']).parts[1:] == ('.venv', 'bin', 'python')
 
 
