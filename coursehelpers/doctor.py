@@ -122,14 +122,21 @@ def _tested():
     pins = map(Requirement, file.read_text(encoding='utf-8').splitlines())
     return {pin.name: str(pin.specifier).strip('=') for pin in pins if not pin.marker or pin.marker.evaluate()}
 
+def _name(line): return re.match(r'[\w.-]+', line)[0]
+
+def _version(name):
+    "The version of a package; None if it is not installed."
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
 def _package(line, tested):
     "Doctor's row for one package: its version, and is it new enough?"
     from packaging.requirements import Requirement
     need = Requirement(line)
-    try:
-        version = metadata.version(need.name)
-    except metadata.PackageNotFoundError:
-        return need.name, 'missing', _install(line)
+    version = _version(need.name)
+    if version is None: return need.name, 'missing', _install(line)
     last = tested.get(need.name, version)
     found = version if version.split('+')[0] == last else f'{version}, tested with {last}'
     too_old = not need.specifier.contains(version, prereleases=True)
@@ -137,6 +144,9 @@ def _package(line, tested):
 
 def _packages():
     "Doctor's rows: the best known of the packages, and any other that is not in order."
+    if not importlib.util.find_spec('packaging'):
+        missing = {'packaging', *(name for name in map(_name, _needed()) if not _version(name))}
+        return [(name, 'missing', _install(name)) for name in sorted(missing)]
     tested = _tested()
     rows = [_package(line, tested) for line in _needed()]
     return [row for row in rows if row[2] or row[0] in _best_known]
@@ -149,6 +159,8 @@ def _torch():
     try:
         import torch
         import torchvision
+    except ModuleNotFoundError as e:
+        return 'torch loads', _first_line(e), _install('torch', 'torchvision')
     except Exception as e: # a broken torch raises nearly anything
         no_library = where() == 'Windows' and isinstance(e, OSError)
         both = f'both must be of one build: {_install("--force-reinstall", "torch", "torchvision")}'
@@ -241,8 +253,9 @@ def _home():
     "Doctor's row: can Jupyter and the others keep their files in your home folder?"
     why = _unwritable(Path.home())
     if not why: return 'home', 'can be written', ''
-    set_it = 'set USERPROFILE to' if where() == 'Windows' else 'start with HOME='
-    return 'home', f'{Path.home()}: {why}', f'{set_it} a folder that you may write, or JupyterLab will not start'
+    variable = 'USERPROFILE' if where() == 'Windows' else 'HOME'
+    return 'home', f'{Path.home()}: {why}', (
+        f'set {variable} to a folder that you may write, or JupyterLab will not start')
 
 def _progress():
     "Doctor's row: can your progress be written?"
@@ -310,9 +323,11 @@ def _python_3():
     "Doctor's row in a terminal: does the kernel that lessons ask for start this Python?"
     try:
         from jupyter_client.kernelspec import KernelSpecManager
+        spec = KernelSpecManager().get_kernel_spec('python3')
     except ImportError:
         return 'kernel', 'no JupyterLab in this environment', f'unless you use another one: {_install("jupyterlab")}'
-    spec = KernelSpecManager().get_kernel_spec('python3')
+    except OSError as e: # a home that cannot be read, of which another line says what to do
+        return 'kernel', f'cannot be looked up: {e}', ''
     starts = Path(spec.argv[0])
     if not starts.is_absolute() or starts.parent == Path(sys.executable).parent:
         return 'kernel', 'this Python', ''

@@ -73,7 +73,7 @@ def test_where_packages_are_missing_the_command_becomes_the_doctor():
     gone = 'import sys; sys.modules.update(dict.fromkeys(["typer", "filelock", "torch", "packaging"]))\n'
     done = in_a_process(gone + 'from coursehelpers.doctor import main; main()')
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
-    assert '! packages' in done.stdout and 'pip install packaging' in done.stdout
+    assert '! packaging' in done.stdout and 'pip install packaging' in done.stdout
     assert '! torch loads' in done.stdout and 'pip install filelock' in done.stdout
 
 
@@ -190,7 +190,7 @@ def test_data_that_are_not_as_they_came(monkeypatch, tmp_path):
     assert 'checksum is wrong' in advice(module._data)
 
 
-@pytest.mark.parametrize('system, said', [('Linux', 'HOME='), ('Windows', 'USERPROFILE')])
+@pytest.mark.parametrize('system, said', [('Linux', 'set HOME'), ('Windows', 'set USERPROFILE')])
 def test_a_home_that_cannot_be_written(monkeypatch, system, said):
     def refused(dir): raise OSError(30, 'Read-only file system', str(dir))
     monkeypatch.setattr(module.tempfile, 'TemporaryFile', refused)
