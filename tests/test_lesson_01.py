@@ -30,7 +30,7 @@ def visible(path):
 @pytest.mark.parametrize('variant', ['full', 'clean'])
 def test_set_up_and_imports_are_folded_in_lab_and_colab(path, variant):
     cells = [c for c in read_nb(path.parents[1] / variant / path.name)['cells'] if c['cell_type'] == 'code'][:2]
-    assert 'import coursehelpers' in cells[0]['source'] and 'from coursehelpers' in cells[1]['source']
+    assert cells[0]['source'].startswith('#@title Set up') and 'from coursehelpers' in cells[1]['source']
     for cell in cells:
         assert cell['metadata'] == {'cellView': 'form', 'jupyter': {'source_hidden': True}}
 
@@ -192,8 +192,10 @@ def test_small_batches_hold_the_pictures_once_mirrored_or_not(lesson):
 
 
 def test_the_words_of_the_table_stand_for_what_is_there(lesson):
-    cell = next(c['source'] for c in read_nb(PATH)['cells'] if c['source'].startswith('found = learn.validate()'))
-    shown = eval(cell[cell.index('terms(') :], lesson)
+    cell = next(c['source'] for c in read_nb(PATH)['cells'] if 'found = learn.validate()' in c['source'])
+    begins, shown = cell.index('terms('), dict(lesson)
+    exec(cell[:begins], shown)
+    shown = eval(cell[begins:], shown)
     assert shown.here['weights'] == f'{sum(w.numel() for w in lesson["learn"].model.parameters()):,} numbers'
     assert shown.here['loss'] == f'{lesson["learn"].validate()["valid_loss"]:.3f}'
     assert shown.here['training set'] == f'{len(lesson["dls"].train.rows)} photographs'

@@ -155,6 +155,7 @@ def platforms_table(rows:list) -> str: # as in docs/platforms.json
     "A Markdown table of what ran with the versions of other platforms."
     shown = dict(platform='with', python='Python', torch='torch', timm='timm', ipywidgets='ipywidgets',
                  lessons='lessons', full='full', clean='clean, solved', seconds='seconds', memory='GB', date='day')
+    if not rows: return 'Nothing was run yet.'
     lines = [' | '.join(shown.values()), ' | '.join('---' for _ in shown)]
     lines += [' | '.join(str(row[key]) for key in shown) for row in rows]
     return '\n'.join(f'| {line} |' for line in lines)
