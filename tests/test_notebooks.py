@@ -29,8 +29,10 @@ def names(folder):
 
 def alone(folder):
     "The notebooks of a folder as parameters; each may run on any worker."
-    groups = {name: pytest.mark.xdist_group(f'test_notebooks {folder} {name}') for name in names(folder)}
-    return [pytest.param(name, marks=group) for name, group in groups.items()]
+    groups = {name: [pytest.mark.xdist_group(f'test_notebooks {folder} {name}')] for name in names(folder)}
+    if folder == 'clean':
+        groups['13_equation.ipynb'].append(pytest.mark.long) # the slowest; its exercises are proved
+    return [pytest.param(name, marks=marks) for name, marks in groups.items()]
 
 
 TOOLS = [name for name in names('tools') if not name.startswith('checks/lesson_')] # those are proved in test_exercises
