@@ -11,8 +11,8 @@ test-all: .venv/dev.ok; sh tests/programs.sh && $(pytest) $(ARGS)
 prepare: .venv/dev.ok; $(bin)/coursehelpers prepare
 run: .venv/dev.ok; $(bin)/coursehelpers run --save $(ARGS)
 bench: .venv/bench.ok; sh tests/programs.sh && $(bin)/python -m bench $(ARGS)
-matrix: .venv/dev.ok; $(bin)/python -m scripts.matrix $(ARGS)
+matrix: .venv/dev.ok; sh tests/programs.sh && $(bin)/python -m scripts.matrix $(ARGS)
 site: .venv/docs.ok; $(bin)/sphinx-build -q -W docs docs/_build/html
 
 # One environment; each extra is installed once, and again when what it is made of changes.
-.venv/%.ok: pyproject.toml constraints.txt; $(PYTHON) scripts/environment.py $* && touch $@
+.venv/%.ok: pyproject.toml constraints.txt coursehelpers/__init__.py; $(PYTHON) scripts/environment.py $* && touch $@

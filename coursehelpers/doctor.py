@@ -53,17 +53,16 @@ def _install(*what):
     return f'uv pip install --python {_quoted(sys.executable)} {wanted}'
 
 # %% ../nbs/tools/doctor.ipynb #doctor-python
-_oldest, _newest = (3, 10), (3, 14)
-
 def _python():
     "Doctor's row: Python, and where we are."
+    from coursehelpers.base.ready import NEWEST, OLDEST
     version, now = sys.version_info[:2], 'install Python 3.13 from python.org, and make a new environment with it'
     found = f'{platform.python_version()} on {where()}'
     intel_mac = sys.platform == 'darwin' and platform.machine() == 'x86_64'
     advice = ''
-    if version < _oldest:
+    if version < OLDEST:
         advice = f'the course needs Python 3.10 or newer: {now}'
-    elif version > _newest:
+    elif version > NEWEST:
         advice = f'newer than 3.14, the last one that the course knows: {now}'
     elif struct.calcsize('P') < 8:
         advice = f'its 32 bits are too few for torch: {now}, the 64-bit one'
@@ -122,20 +121,13 @@ def _tested():
     pins = map(Requirement, file.read_text(encoding='utf-8').splitlines())
     return {pin.name: str(pin.specifier).strip('=') for pin in pins if not pin.marker or pin.marker.evaluate()}
 
-def _name(line): return re.match(r'[\w.-]+', line)[0]
-
-def _version(name):
-    "The version of a package; None if it is not installed."
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
 def _package(line, tested):
     "Doctor's row for one package: its version, and is it new enough?"
     from packaging.requirements import Requirement
+
+    from coursehelpers.base.ready import version_of
     need = Requirement(line)
-    version = _version(need.name)
+    version = version_of(need.name)
     if version is None: return need.name, 'missing', _install(line)
     last = tested.get(need.name, version)
     found = version if version.split('+')[0] == last else f'{version}, tested with {last}'
@@ -144,8 +136,9 @@ def _package(line, tested):
 
 def _packages():
     "Doctor's rows: the best known of the packages, and any other that is not in order."
+    from coursehelpers.base.ready import package_name, version_of
     if not importlib.util.find_spec('packaging'):
-        missing = {'packaging', *(name for name in map(_name, _needed()) if not _version(name))}
+        missing = {'packaging', *(name for name in map(package_name, _needed()) if not version_of(name))}
         return [(name, 'missing', _install(name)) for name in sorted(missing)]
     tested = _tested()
     rows = [_package(line, tested) for line in _needed()]
@@ -267,17 +260,17 @@ def _progress():
                                                  'to a file that you may write')
 
 # %% ../nbs/tools/doctor.ipynb #doctor-network
-_index = 'https://pypi.org/simple/pip/'
-_form = 'application/vnd.pypi.simple.v1+json'
+_asked = 'https://github.com/robots.txt' # where the course comes from: a page that no login page looks like
+_form = 'text/plain'
 _trust = 'a proxy opens what is encrypted: set SSL_CERT_FILE to the file with its certificate; your network has it'
 _password = 'the proxy wants a password: set HTTPS_PROXY to http://name:password@host:port'
 _login = 'a page that wants a login answers in its place: open any web page, log in, and try again'
 
 def _network():
     "Doctor's row: can something be downloaded, and is it really the other side that answers?"
-    from urllib.request import Request, urlopen
+    from urllib.request import urlopen
     try:
-        with urlopen(Request(_index, headers={'Accept': _form}), timeout=4) as answer:
+        with urlopen(_asked, timeout=4) as answer:
             ours = _form in answer.headers.get('Content-Type', '')
     except (OSError, ValueError) as e: # ValueError: a proxy's address that is none
         return 'network', *_no_network(e)

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def nobody_outside(monkeypatch):
-    "The package index is a port at which nobody listens."
-    monkeypatch.setattr(module, '_index', 'http://127.0.0.1:9/')
+    "The page that the doctor asks for is at a port at which nobody listens."
+    monkeypatch.setattr(module, '_asked', 'http://127.0.0.1:9/')
 
 
 def advice(look):
@@ -214,11 +214,11 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def index(monkeypatch):
-    "A server on this machine in the place of the package index."
+def other_side(monkeypatch):
+    "A server on this machine in the place of that page's."
     server = HTTPServer(('127.0.0.1', 0), _Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(module, '_index', f'http://127.0.0.1:{server.server_port}/')
+    monkeypatch.setattr(module, '_asked', f'http://127.0.0.1:{server.server_port}/')
     yield server
     server.shutdown()
     server.server_close()
@@ -229,7 +229,7 @@ def index(monkeypatch):
     ((200, 'text/html'), 'something else answers', 'log in'),
     ((407, 'text/html'), '', 'HTTPS_PROXY'),
     ((503, 'text/html'), 'not reached', '')])
-def test_what_the_index_may_answer(monkeypatch, index, told, found, said):
+def test_what_the_other_side_may_answer(monkeypatch, other_side, told, found, said):
     monkeypatch.setattr(_Answers, 'told', told)
     _, what, remedy = module._network()
     assert found in what and said in remedy and bool(said) == bool(remedy)
@@ -280,7 +280,7 @@ def test_a_kernel_that_another_project_left(monkeypatch, tmp_path):
 
 def test_in_a_real_kernel():
     from coursehelpers.author.running import run_nb
-    code = ('from coursehelpers import doctor as d; d._index = "http://127.0.0.1:9/"; d._looks = [d._kernel]\n'
+    code = ('from coursehelpers import doctor as d; d._asked = "http://127.0.0.1:9/"; d._looks = [d._kernel]\n'
             'rows = d.doctor()')
     cell = dict(cell_type='code', id='c', metadata={}, source=code, outputs=[], execution_count=None)
     outputs = run_nb(dict(cells=[cell], metadata={}, nbformat=4, nbformat_minor=5), ROOT)['cells'][0]['outputs']

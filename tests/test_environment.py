@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coursehelpers.base import ready
 from scripts import environment as module
 
 ROOT = Path(__file__).parents[1]
@@ -12,6 +13,10 @@ ROOT = Path(__file__).parents[1]
 def test_every_rule_of_make_that_needs_an_environment_gets_it_here():
     text = (ROOT/'Makefile').read_text()
     assert '$(PYTHON) scripts/environment.py $* && touch $@' in text and '-m venv' not in text
+
+
+def test_make_knows_the_pythons_that_the_first_cell_knows():
+    assert (module.OLDEST, module.NEWEST) == (ready.OLDEST, ready.NEWEST)
 
 
 @pytest.mark.parametrize('version', [(3, 6, 9), (3, 9, 18), (3, 15, 0)])

@@ -101,7 +101,8 @@ def test_fetch(server, tmp_path):
     (www / 'a.bin').write_bytes(b'x' * 100_000)
     assert fetch(tmp_path / 'to' / 'a.bin', [f'{url}/gone.bin', f'{url}/a.bin']).read_bytes() == b'x' * 100_000
     assert fetch(tmp_path / 'to' / 'b.bin', [www / 'a.bin']).stat().st_size == 100_000
-    assert fetch(tmp_path / 'to' / 'c.bin', [f'{url}/a.bin'], md5=hashlib.md5(b'x' * 100_000).hexdigest()).exists()
+    sums = {kind: hashlib.new(kind, b'x' * 100_000).hexdigest() for kind in ('md5', 'sha256')}
+    assert fetch(tmp_path / 'to' / 'c.bin', [f'{url}/a.bin'], **sums).exists()
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,7 @@ def test_a_failed_fetch_leaves_what_was_there(server, tmp_path, source, why):
 def test_fetch_refuses_wrong_bytes(server, tmp_path):
     url, www = server
     (www / 'a.bin').write_bytes(b'x')
-    with pytest.raises(DataError, match='md5 is wrong'):
-        fetch(tmp_path / 'a.bin', [f'{url}/a.bin'], md5='0' * 32)
+    for kind, length in (('md5', 32), ('sha256', 64)):
+        with pytest.raises(DataError, match=f'{kind} is wrong'):
+            fetch(tmp_path / 'a.bin', [f'{url}/a.bin'], **{kind: '0' * length})
     assert not (tmp_path / 'a.bin').exists()

@@ -48,10 +48,11 @@ def test_the_wheel_is_whole(wheel):
     "Settings, widgets' JavaScript, exercises, results and the sample travel with it; at most 25 MB."
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wheel.stat().st_size < 25e6
+    assert not [name for name in names if 'checkpoints/' in name or name.endswith(('.lock', 'ruff.toml'))], 'strays'
     needed = 'settings.ini', 'constraints.txt', 'exercises.json', 'results.json'
     assert {f'coursehelpers/{name}' for name in needed} <= names
     kinds = {'.js', '.css', '.json', '.xlsx', '.jpg', '.png', '.csv', '.safetensors', '.md', '.txt'}
-    lessons = {p.relative_to(ROOT/'nbs').as_posix() for p in (ROOT/'nbs').glob('[fc]*/*.ipynb')} # full and clean
+    lessons = {p.relative_to(ROOT/'nbs').as_posix() for p in (ROOT/'nbs').glob('[fcp]*/*.ipynb')} # full, clean, pieces
     assert lessons and {f'coursehelpers/lessons/{name}' for name in lessons} <= names
     shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT/'coursehelpers').rglob('*') if p.suffix in kinds}
     assert shipped and shipped <= names

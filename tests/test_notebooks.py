@@ -31,7 +31,8 @@ def alone(folder):
     "The notebooks of a folder as parameters; each may run on any worker."
     groups = {name: [pytest.mark.xdist_group(f'test_notebooks {folder} {name}')] for name in names(folder)}
     if folder == 'clean':
-        groups['13_equation.ipynb'].append(pytest.mark.long) # the slowest; its exercises are proved
+        for slowest in ('06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '13_equation.ipynb'): # they are proved
+            groups[slowest].append(pytest.mark.long)
     return [pytest.param(name, marks=marks) for name, marks in groups.items()]
 
 

@@ -151,13 +151,17 @@ def results_table(records:dict) -> str: # {name: values as in results.json}
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/author/launch.ipynb #76087043
+_places_to_open = 'Colab', 'Kaggle', 'Paperspace', 'Codespaces', 'Binder', 'Windows', 'macOS', 'any GPU'
+
 def platforms_table(rows:list) -> str: # as in docs/platforms.json
-    "A Markdown table of what ran with the versions of other platforms."
+    "A Markdown table of what ran with which versions; the platforms themselves that nobody opened say so."
     shown = dict(platform='with', python='Python', torch='torch', timm='timm', ipywidgets='ipywidgets',
-                 lessons='lessons', full='full', clean='clean, solved', seconds='seconds', memory='GB', date='day')
-    if not rows: return 'Nothing was run yet.'
+                 lessons='lessons', full='full', clean='clean, solved', page='a widget in the browser',
+                 seconds='seconds', memory='GB', date='day')
     lines = [' | '.join(shown.values()), ' | '.join('---' for _ in shown)]
     lines += [' | '.join(str(row[key]) for key in shown) for row in rows]
+    opened = {row['platform'] for row in rows}
+    lines += [f'{place} | not opened yet' + ' |' * (len(shown) - 2) for place in _places_to_open if place not in opened]
     return '\n'.join(f'| {line} |' for line in lines)
 
 def readme(text:str, # of README.md

@@ -48,10 +48,12 @@ _peak = '''import sys
 if sys.platform == 'win32':
     import psutil
     print(psutil.Process().memory_info().peak_wset)
+elif sys.platform == 'linux': # the kernel's own: getrusage would count what started it, too
+    lines = open('/proc/self/status').read().splitlines()
+    print(1024 * next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')))
 else:
     import resource
-    unit = 1 if sys.platform == 'darwin' else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)'''
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) # on macOS in bytes'''
 
 def run_nb(nb:dict, # a notebook; it is not changed
            folder, # where it runs

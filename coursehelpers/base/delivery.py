@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from .files import locked, shipped, whole
+from .ready import version_numbers
 
 # %% ../../nbs/tools/base/delivery.ipynb #delivery-names
 FOLDER = 'deep-learning' # what a working copy is called, unless the learner names it
@@ -40,7 +41,8 @@ def _files():
         raise DeliveryError(f'The package in {shipped("")} is not whole: lessons are missing in {home}. Install it '
                             'again as you did at first, with --force-reinstall --no-deps behind pip install.')
     lessons = {f'{variant}/{name}': home/variant/name for variant in ('full', 'clean') for name in sorted(full & clean)}
-    return lessons | {'settings.ini': home.parent/'settings.ini'}
+    pieces = {f'pieces/{path.name}': path for path in sorted((home/'pieces').glob('*.ipynb'))}
+    return lessons | pieces | {'settings.ini': home.parent/'settings.ini'}
 
 # %% ../../nbs/tools/base/delivery.ipynb #delivery-digest
 def digest(path:Path) -> str|None: # a file that need not exist
@@ -86,8 +88,7 @@ def _keep_manifest(folder, files):
 
 def _is_newer(version):
     "Is this a later version than the package that runs?"
-    there, here = ([int(n) for n in re.findall(r'\d+', v)] for v in (version, __version__))
-    return there > here
+    return version_numbers(version) > version_numbers(__version__)
 
 # %% ../../nbs/tools/base/delivery.ipynb #delivery-find-code
 def is_copy(folder:Path) -> bool: # any folder

@@ -6,6 +6,7 @@
 __all__ = ['DataError', 'shipped', 'whole', 'locked', 'fetch']
 
 # %% ../../nbs/tools/base/files.ipynb #d256bcd8
+import hashlib
 import importlib.resources
 import os
 import shutil
@@ -76,16 +77,21 @@ def _download(address, to):
         if promised and int(promised) != out.tell():
             raise OSError(f'cut off after {out.tell()} of {promised} bytes')
 
-def _check_md5(path, expected):
-    "An OSError unless the bytes of the file `path` add up to this md5."
-    from torchvision.datasets.utils import check_integrity
-    if not check_integrity(path, expected):
-        raise OSError('its md5 is wrong: other bytes were expected')
+def _check(path, kind, expected):
+    "An OSError unless the bytes of the file `path` add up to this md5 or sha256; None is not compared."
+    if expected is None: return
+    found = hashlib.new(kind, usedforsecurity=kind != 'md5')
+    with open(path, 'rb') as f:
+        while part := f.read(2**20):
+            found.update(part)
+    if found.hexdigest() != expected:
+        raise OSError(f'its {kind} is wrong: other bytes were expected')
 
 # %% ../../nbs/tools/base/files.ipynb #e4e3cbfc
 def fetch(to:Path, # the file to make
           sources, # addresses or paths to try, in order
-          md5:str|None=None) -> Path: # what its bytes must add up to, where known
+          md5:str|None=None, # what its bytes must add up to, where known
+          sha256:str|None=None) -> Path: # the same
     "The file `to`, fetched from the first source that delivers it whole. If none does: `DataError` with each reason."
     why = []
     for source in map(str, sources):
@@ -95,7 +101,8 @@ def fetch(to:Path, # the file to make
                     _download(source, part)
                 else:
                     shutil.copyfile(Path(source).expanduser(), part)
-                _check_md5(part, md5)
+                _check(part, 'md5', md5)
+                _check(part, 'sha256', sha256)
             return to
         except (OSError, ValueError) as e:
             why.append(f'  {source}: {e}')
