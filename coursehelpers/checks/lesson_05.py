@@ -377,13 +377,13 @@ def _back(x, y, w1, w2, b, open=lambda h: h > 0, slope=lambda p: p * (1 - p), aw
     'back = torch.outer(d, w2) * (h > 0); return [x.T @ back, h.T @ d, d.sum()]'))
 def _hidden_gradient(fn):
     x, y, given = _people(random.choice([3, 4]))
-    while True: # some ReLUs open, some shut, in the same column
-        params = [torch.randn(x.shape[1], 5).double(), torch.randn(5).double(), torch.randn(()).double()]
-        shut = (x @ params[0] <= 0).sum(0)
-        if ((shut > 0) & (shut < len(y))).all(): break
+    while True: # some ReLUs open, some shut, in the same column; z of both signs, so that no two slips look alike
+        w1, w2, b = params = [torch.randn(x.shape[1], 5).double(), torch.randn(5).double(), torch.randn(()).double()]
+        shut, z = (x @ w1 <= 0).sum(0), torch.relu(x @ w1) @ w2 + b
+        if ((shut > 0) & (shut < len(y))).all() and 0 < (z > 0).sum() < len(y): break
     def model(x, w1, w2, b): return torch.sigmoid(torch.relu(x @ w1) @ w2 + b)
     def wrong(**change): return _back(x, y, *params, **change)
-    h, (w1, w2, b) = torch.relu(x @ params[0]), params
+    h = torch.relu(x @ w1)
     def at_z(p): return 2 * (p - y) / len(y) * p * (1 - p)
     d, unbent, no_b = at_z(torch.sigmoid(h @ w2 + b)), at_z(torch.sigmoid(x @ w1 @ w2 + b)), at_z(torch.sigmoid(h @ w2))
     g, order = wrong(), 'the order: w1 first, then w2, then b'
