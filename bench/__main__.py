@@ -17,7 +17,7 @@ import torch
 from coursehelpers.base.files import DataError
 from coursehelpers.results import machine
 
-PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'more_pets', 'gpu']
+PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'more_pets', 'gpu', 'serve']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 INTRODUCTION = '''# Results of `make bench`
 

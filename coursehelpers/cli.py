@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'find_lessons', 'doctor', 'progress', 'get', 'lab', 'run', 'outcomes', 'check', 'prepare', 'reset', 'gaps',
-           'proofs']
+           'proofs', 'app_command', 'name_command']
 
 # %% ../nbs/tools/cli.ipynb #33df2a5c
 import os
@@ -35,11 +35,13 @@ class _Group(typer.core.TyperGroup):
             typer.echo(str(e), err=True)
         raise typer.Exit(1)
 
+_extras = dict(dev=('nbdev', 'fastcore', 'execnb', 'markdown_it'), app=('gradio', 'onnx', 'onnxruntime', 'onnxscript'))
+
 def _missing(module):
     "What to do about a module that is not there, with a command that works where the package came from."
     from coursehelpers.settings import source_address
     name = module.partition('.')[0]
-    extra = 'dev' if name in ('nbdev', 'fastcore', 'execnb', 'markdown_it') else 'lab'
+    extra = next((extra for extra, modules in _extras.items() if name in modules), 'lab')
     clone = originals().parent
     source = f'-e "{clone}[{extra}]"' if in_clone(clone/'nbs') else f'"{source_address(extra)}"'
     if name == 'coursehelpers':
@@ -59,6 +61,8 @@ Is all in order?     coursehelpers doctor
 Check your answers:  coursehelpers check 03
 See how far you are: coursehelpers progress
 Begin anew:          coursehelpers reset
+A page for a model:  coursehelpers app MODEL
+Name photographs:    coursehelpers name MODEL FOLDER
 
 For authors: prepare, run --save, gaps, proofs."""
 app = typer.Typer(cls=_Group, help=_help, no_args_is_help=True, add_completion=False,
@@ -136,7 +140,7 @@ def _delivered(folder):
 
 @app.command()
 def get(folder:Annotated[str, typer.Argument(metavar='DIR', help=f'Where to; {FOLDER} if you name none.')] = ''):
-    """Put the course into a folder of yours, or renew it after an upgrade: full/, clean/ and settings.ini.
+    """Put the course into a folder of yours, or renew it after an upgrade: full/, clean/, pieces/, settings.ini.
 
     What you changed stays as it is. Where the course changed the same lesson, its new one is put beside yours.
 
@@ -315,6 +319,63 @@ def proofs(lessons:_lessons = None):
     typer.echo(_proof_line('all', *map(sum, zip(*total))))
 
 def _proof_line(name, right, wrong, named): return f'{name:20} {right:6} {wrong:6} {named / wrong:6.0%}'
+
+# %% ../nbs/tools/cli.ipynb #app-commands
+_model = Annotated[str, typer.Argument(metavar='MODEL', help='A folder that learn.export made.', show_default=False)]
+_port = typer.Option(None, help='Of the page; the first free one from 7860 if you name none.', min=1, max=65535)
+_share = typer.Option(False, '--share', help='Give it an address for everybody, through a machine of gradio\'s.')
+_examples = typer.Option(None, metavar='DIR', help='A folder of photographs to try on the page.')
+_space = typer.Option(None, metavar='DIR', help='Show nothing: write the files of a Space of Hugging Face here.')
+_page = typer.Option(None, metavar='DIR', help='Show nothing: write a page here that needs no Python, for any host.')
+
+def _check_port(port):
+    "A `BadParameter` if another program listens there."
+    import socket
+    try:
+        if port: socket.create_server(('127.0.0.1', port)).close()
+    except OSError as e:
+        why = e.strerror or e
+        other = port % 65535 + 1
+        raise typer.BadParameter(f'port {port} cannot be had ({why}). Take another: --port {other}') from None
+
+def _write_page(model, folder):
+    "Write the static page, and say how it is looked at."
+    from coursehelpers.app.page import write_page
+    written = write_page(model, folder)
+    typer.echo(f'{written} holds a page for any web server. To see it here: '
+               f'python -m http.server -b 127.0.0.1 -d "{written}"')
+
+@app.command('app')
+def app_command(model:_model, port:int = _port, share:bool = _share, examples:str = _examples, space:str = _space,
+                page:str = _page):
+    """Show a page where people give your model a photograph. On this machine only, until Ctrl+C.
+
+    \b
+    coursehelpers app pets
+    coursehelpers app pets --port 8000 --examples photographs
+    coursehelpers app pets --space pets_space
+    coursehelpers app pets --page pets_page
+    """
+    _check_port(port)
+    from coursehelpers.deploy import Exported
+    opened = Exported(model)
+    if page: return _write_page(opened, page)
+    from coursehelpers.app import served
+    if not space: return served.serve(opened, port, share, examples)
+    typer.echo(f'{served.write_space(opened, space)} holds a Space. With an account at huggingface.co:\n'
+               f'hf upload --repo-type space OWNER/NAME "{space}" .')
+
+@app.command('name')
+def name_command(model:_model, folder:Annotated[str, typer.Argument(help='Of photographs, also in folders below it.')],
+                 to:str = typer.Option('names.csv', help='The table to write.')):
+    """Name every photograph in a folder: a table with its name, the three likeliest, and what is wrong with a file.
+
+    \b
+    coursehelpers name pets photographs
+    coursehelpers name pets photographs --to pets.csv
+    """
+    from coursehelpers.deploy import Exported, name_folder
+    typer.echo(f'The names are in {name_folder(Exported(model), folder, to)}')
 
 # %% ../nbs/tools/cli.ipynb #3e663dfb
 if __name__ == '__main__' and '__file__' in globals(): # python -m coursehelpers.cli

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from .base.files import DataError
 from .data import Dls, generator
-from .deploy import write_exported
 from .images.seen import seen
 from .images.showing import show_pictures
 from .images.transforms import Augment
@@ -28,6 +27,7 @@ from .nets.interpretation import Interpretation, best_temperature, cross_validat
 from .nets.weights import create
 from .results import standard_error
 from .settings import profile
+from .training.exports import write_exported
 
 # %% ../nbs/full/09_pets.ipynb #c943a297
 def show_batch(dls:Dls, # pictures
@@ -243,10 +243,12 @@ class VisionLearner(Learner):
         with folded(self.model, self.dls.valid.x.plain(self.dls.valid.rows[:2])):
             self.fit(epochs, quiet=quiet)
 
-    def export(self, file): # ends in .safetensors
-        """The trained classifier in one file that `Exported` opens: weights, vocab, picture size,
-        colours and how good it was. No pictures, no code."""
-        write_exported(file, self.model, self.arch, self.dls, self.validate()['error_rate'])
+    def export(self, folder, # to make, or a model's to replace
+               aim:float=.05, # the part of its answers that may be wrong
+               licence:str='other'): # of the model, as an SPDX name: apache-2.0, cc-by-sa-4.0, ...
+        """The trained classifier as a folder that `Exported` opens: weights, facts, a card for
+        people. No pictures, no code. A folder that holds something else is a `CheckpointError`."""
+        write_exported(folder, self.model, self.arch, self.dls, aim, licence)
 
 # %% ../nbs/full/09_pets.ipynb #dc42ddd9
 def fast_precision(device) -> str: # a torch device or its name

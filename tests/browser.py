@@ -38,7 +38,7 @@ def need_browser():
     if reason: pytest.skip(reason, allow_module_level=True)
 
 
-def _free_port():
+def free_port():
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
@@ -68,13 +68,13 @@ def lab(folder, dark=False, seconds=60):
 
 
 @contextmanager
-def serving(command, env, folder, log, seconds=60):
-    "`python` with this command, which starts JupyterLab, in `folder`: its address. It ends afterwards."
-    port = _free_port()
+def serving(command, env, folder, log, seconds=60, python=sys.executable):
+    "A Python with this command, which starts JupyterLab, in `folder`: its address. It ends afterwards."
+    port = free_port()
     options = ['--no-browser', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0',
                '--IdentityProvider.token=']
     with open(log, 'w') as out:
-        server = subprocess.Popen([sys.executable, *command, *options], env=env, cwd=folder, stdout=out, stderr=out,
+        server = subprocess.Popen([python, *command, *options], env=env, cwd=folder, stdout=out, stderr=out,
                                   start_new_session=True)
     try:
         base = f'http://127.0.0.1:{port}'
@@ -137,12 +137,12 @@ def new_page(browser, width=1180, height=900, **options):
     return page
 
 
-def write_notebook(path, *cells):
-    "A notebook with these code cells at `path`."
+def write_notebook(path, *cells, kernel='python3'):
+    "A notebook with these code cells at `path`, for the kernel of that name."
     cells = [dict(cell_type='code', id=f'c{i}', metadata={}, source=source, outputs=[], execution_count=None) for i,
              source in enumerate(cells)]
-    kernel = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
-    Path(path).write_text(json.dumps(dict(cells=cells, metadata={'kernelspec': kernel}, nbformat=4, nbformat_minor=5)))
+    spec = {'display_name': kernel, 'language': 'python', 'name': kernel}
+    Path(path).write_text(json.dumps(dict(cells=cells, metadata={'kernelspec': spec}, nbformat=4, nbformat_minor=5)))
 
 
 _READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"

@@ -247,6 +247,7 @@ def test_corner_by_keys(page, relus):
 
 
 def test_add_remove_descend(page, relus):
+    page.wait_for_timeout(600) # a word about the keys of the test before comes when they have rested
     start = curve(relus)
     press(relus, 'add a ReLU')
     wait(lambda: of(page, 'len(r.params)') == 3)

@@ -10,7 +10,7 @@ from coursehelpers.glossary import UnknownTerm, glossary, term, terms
 
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name[:2]: path for path in sorted((ROOT / 'nbs/full').glob('*.ipynb'))}
-TO_COME = {'11', '12', '14', '15'}
+TO_COME = {'12', '14', '15'}
 
 
 def prose(path):
@@ -83,7 +83,7 @@ EVERYDAY = set(
     """
     average body cell channel check clean cost data descent dominated error event export features forward freeze frozen
     full gap head hidden input inputs kernel label labels leak mean model net network paired performance pixel pixels
-    predictions prior probability program rank rate record regression result resume scale scaling score shape slope
+    predictions prior probability program rank rate record regression result resume risk scale scaling score shape slope
     spread step stride tag target temperature train transfer valid views weights
     """.split()
 ) | {'last layer'}

@@ -66,8 +66,9 @@ def test_prepare_changes_nothing(tmp_path):
     "Everything generated is up to date, and making it again (in a copy) changes no byte."
     for name in ('nbs', 'coursehelpers'):
         shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
-    for name in ('README.md', 'settings.ini', 'pyproject.toml'):
-        shutil.copy(ROOT/name, tmp_path)
+    (tmp_path/'docs').mkdir()
+    for name in ('README.md', 'settings.ini', 'pyproject.toml', 'docs/platforms.json'):
+        shutil.copy(ROOT/name, tmp_path/name)
     command = [sys.executable, '-m', 'coursehelpers.cli', 'prepare']
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     before, after = snapshot(ROOT), snapshot(tmp_path)
@@ -164,6 +165,12 @@ def test_only_exercises_opens_the_checks():
 def test_only_the_terminal_opens_the_authors_room():
     openers = {m for m, others in IMPORTS.items() if 'author' in map(door, others)}
     assert {m for m in openers if door(m) != 'author'} == {'cli'}
+
+
+def test_only_the_terminal_opens_the_pages():
+    openers = {m for m, others in IMPORTS.items() if 'app' in map(door, others)}
+    assert {m for m in openers if door(m) != 'app'} == {'cli'}
+    assert not {o for m in MODULES if door(m) == 'app' for o in IMPORTS[m] if door(o) in ('checks', 'author')}
 
 
 def test_the_ground_floor_is_small(): assert len(GROUND) <= 22, sorted(GROUND)

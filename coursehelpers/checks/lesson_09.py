@@ -370,20 +370,20 @@ def _unseen(n):
 @exercise('my_classifier', hints=(
     "`load('pets', label=...)` takes a function of the file: file.name[0].isupper() is True for a cat.",
     'loaders(pictures, 96), vision_learner(dls), learn.fine_tune(0): the cells at the top of the lesson.',
-    'learn.export(file) writes it; return learn'), longest=600) # it trains
+    'learn.export(folder) writes it; return learn'), longest=600) # it trains
 def _my_classifier(fn):
     from coursehelpers.deploy import Exported
     from coursehelpers.training.checkpoints import CheckpointError
-    given = 'the name of a file that is not there yet'
+    given = 'the name of a folder that is not there yet'
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as box: # one of them may still be open
-        file = Path(box)/'mine.safetensors'
-        got = fn(file)
-        wrong_if(not file.exists(), 'no file was written: learn.export(file) writes it', given)
+        folder = Path(box)/'mine'
+        got = fn(folder)
+        wrong_if(not folder.exists(), 'no folder was written: learn.export(folder) writes it', given)
         try:
-            there = Exported(file)
+            there = Exported(folder)
         except (CheckpointError, DataError) as e:
-            raise NotYet(f'the file holds no classifier: {e}') from None
-        vocab = there.facts['vocab']
+            raise NotYet(f'the folder holds no classifier: {e}') from None
+        vocab = there.vocab
         wrong_if(sorted(vocab) != ['cat', 'dog'], f"the labels should be 'cat' and 'dog', and are {vocab[:4]}", given)
         files, labels = _unseen(60)
         scores, y = there.scores(files), torch.tensor([vocab.index(label) for label in labels])
@@ -394,8 +394,8 @@ def _my_classifier(fn):
     wrong_if(wrong > 30, f'{found}, and a quarter at most should be; by chance it would be 60. Was it trained?', given)
     wrong_if(loss > 3, f'it is very sure where it is wrong, the loss on new photographs is {loss:.1f}: was it trained?',
              given)
-    wrong_if(not hasattr(got, 'get_preds'), 'the file is right; give the learner back too: return learn', given)
+    wrong_if(not hasattr(got, 'get_preds'), 'the folder is right; give the learner back too: return learn', given)
     there.model, there.device = got.model.eval(), next(got.model.parameters()).device
     others = (there.scores(files[::6]).argmax(1) != scores[::6].argmax(1)).sum()
-    wrong_if(others > 2, f'of 20 new photographs, the learner names {others} otherwise than the file: '
+    wrong_if(others > 2, f'of 20 new photographs, the learner names {others} otherwise than the folder: '
              'export what you give back, when its training is over', given)

@@ -28,30 +28,39 @@ def _small(file):
     if pixels is None: raise DataError(f'{Path(file).name}: {problem.what}')
     return Image.fromarray(pixels).resize((round(_side * min(1, aspect)), round(_side / max(1, aspect))))
 
+def _answer(learn, file):
+    "(label or None, {label: probability}, the likeliest first) that a learner, or a model from a folder, gives."
+    found = learn.predict(file)
+    if not isinstance(found, tuple): return found.label, found.parts
+    label, _, probabilities = found
+    parts = dict(zip(learn.dls.vocab, probabilities.tolist()))
+    return label, dict(sorted(parts.items(), key=lambda item: -item[1]))
+
 class Photo(Portable):
-    """A place for a photograph and what `learn.predict` says of it. `label` and `parts` ({label: probability}, the
-    likeliest first) hold the last answer."""
+    """A place for a photograph and what `learn.predict` says of it. `label` (None: not sure) and `parts`
+    ({label: probability}, the likeliest first) hold the last answer."""
     _esm, _css = javascript('photo'), styles('photo')
     sent, shown = traitlets.Dict(), traitlets.Dict() # by the page; by us
     label, parts = None, {}
 
-    def __init__(self, learn): # whatever has `predict(file)`, e.g. a `VisionLearner`
+    def __init__(self, learn): # whatever has `predict(file)`: a `VisionLearner`, an `Exported`
         super().__init__()
         self._learn, self._photo = learn, None
 
     def look(self, file): # path of a picture
         "Show what the net says of the picture in a file. What is no picture is a `DataError`."
         self._photo = _small(file)
-        self.label, _, probabilities = self._learn.predict(file)
-        parts = dict(zip(self._learn.dls.vocab, probabilities.tolist()))
-        self.parts = dict(sorted(parts.items(), key=lambda item: -item[1]))
+        self.label, self.parts = _answer(self._learn, file)
         out = io.BytesIO()
         self._photo.save(out, 'jpeg', quality=85)
         url = f'data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}'
         name = Path(file).name
         self.shown = dict(name=name, url=url, found=list(self.parts.items())[:3], said=f'{name}: {self._told()}')
 
-    def _told(self): return f'{self.label}, {100 * self.parts[self.label]:.0f} %'
+    def _told(self):
+        label, part = next(iter(self.parts.items()))
+        unsure = 'not sure; the likeliest: ' if self.label is None else ''
+        return f'{unsure}{label}, {100 * part:.0f} %'
 
     @traitlets.observe('sent')
     def _look_at_sent(self, change):
@@ -86,7 +95,7 @@ class Photo(Portable):
         some = ', '.join(f'{label} {100 * part:.0f} %' for label, part in list(self.parts.items())[:3])
         return f'{self.shown["name"]}: {some}.'
 
-def your_photo(learn, # a learner of photographs: `learn.predict(file)` names one
+def your_photo(learn, # a learner of photographs, or an `Exported`: `predict(file)` names one
                example=None) -> Photo: # path of a picture to begin with
     "A place to choose, drop or paste a photograph of your own. An example that is no picture is a `DataError`."
     w = Photo(learn)
