@@ -1,7 +1,9 @@
 "What tests share: a cache of the run's own, an empty data root, a day without a network, one browser a worker."
 import gc
 import os
+import shutil
 import socket
+import tempfile
 
 import pytest
 
@@ -44,6 +46,13 @@ def pytest_collection_finish():
     "What was imported stays to the end: the garbage collector need not go through it again and again."
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    "A full disk breaks tests in a hundred ways: say so, once."
+    free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
+    if exitstatus and free < 2 and not hasattr(session.config, 'workerinput'):
+        print(f'\nOnly {free:.1f} GB are free where temporary files lie: make room before you look for another cause.')
 
 
 @pytest.fixture(autouse=True, scope='session')
