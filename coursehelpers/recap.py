@@ -53,7 +53,8 @@ def trial(step, seed=0, lr=.3, epochs=15): # (model, opt, xb, yb) -> loss; its s
     opt = torch.optim.SGD(model.parameters(), lr=lr)
     losses = []
     for _ in range(epochs):
-        found = [step(model, opt, x[rows], y[rows]).item() for rows in torch.randperm(len(y)).split(64)]
+        batches = torch.randperm(len(y)).split(64)
+        found = [step(model, opt, x[rows], y[rows]).item() for rows in batches]
         losses.append(sum(found) / len(found))
     return losses, (model(new_x).argmax(1) != new_y).float().mean().item()
 
@@ -80,7 +81,8 @@ def first_params(inputs, hidden, labels, # how many numbers there are in each of
 # %% ../nbs/full/15_recap.ipynb #scores_of
 def scores_of(x, # (n, inputs)
               w1, b1, w2, b2): # (inputs, hidden), (hidden,), (hidden, labels), (labels,)
-    "The scores (n, labels) of a net with one hidden layer and a ReLU behind it; none behind the last."
+    """The scores (n, labels) of a net with one hidden layer and a ReLU behind that; no ReLU behind
+    the scores."""
     return (x @ w1 + b1).relu() @ w2 + b2
 
 # %% ../nbs/full/15_recap.ipynb #surprise
@@ -103,12 +105,12 @@ def step_down(params, # list of tensors that want a gradient
             p.grad = None
 
 # %% ../nbs/full/15_recap.ipynb #one_epoch
-def one_epoch(params, # as from `first_params`, changed in place
+def one_epoch(params, # as from `first_params`; they move
               x, y, # (n, inputs) and (n,)
               lr, # learning rate
               size, # rows in a batch; the last batch holds what is left
               seed): # of the order
-    """A step for each batch, each row in one of them. The order of the rows is that of
+    """A step for each batch, with each row in one of them. The order of the rows is that of
     torch.randperm(n, generator=torch.Generator().manual_seed(seed))."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     for rows in order.split(size):
@@ -137,9 +139,9 @@ def train(x, y, # (n, inputs) and (n,)
 
 # %% ../nbs/full/15_recap.ipynb #diagnose
 def diagnose(losses, # the mean training loss of each epoch, a list of 15 floats
-             error): # the part of the held-out rows that is wrong, 0 to 1
-    """What ails a `trial` with the ten digits: 'softmax twice', 'gradients kept' (not zeroed) or
-    'labels shuffled'; or 'healthy'."""
+             error): # the part of the held-out digits that is wrong, 0 to 1
+    """What ails a `trial`: 'softmax twice', 'gradients kept' (never zeroed) or 'labels shuffled';
+    or 'healthy'."""
     if not max(losses) < 5: return 'gradients kept'
     if error > .5: return 'labels shuffled'
     if losses[-1] > 1.46: return 'softmax twice'
@@ -149,7 +151,8 @@ def diagnose(losses, # the mean training loss of each epoch, a list of 15 floats
 def mended_step(model, # xb -> scores (n, labels)
                 opt, # a torch optimizer of its parameters
                 xb, yb): # a batch: inputs and right labels
-    "One step on this batch with `F.cross_entropy`, without any of the three mistakes. Gives the loss, 0-d."
+    """One step on this batch with `F.cross_entropy`, without any of the three mistakes. Gives the
+    loss, 0-d."""
     loss = F.cross_entropy(model(xb), yb)
     opt.zero_grad()
     loss.backward()

@@ -14,7 +14,7 @@ from .base.files import DataError, whole
 from .base.names import did_you_mean
 from .exercises import Note
 from .metrics import split_difference
-from .results import Record, recorded
+from .results import recorded
 
 # %% ../nbs/tools/report.ipynb #report-records
 def _record_of(name):
@@ -37,10 +37,11 @@ def _versus(mine, other, share):
     gaps = [a - b for a, b in zip(mine.values, other.values)]
     largest = max(map(abs, gaps))
     digits = max(1, 1 - math.floor(math.log10(largest))) if largest else 1
-    found = split_difference(mine.values, other.values, share, digits)
-    if found.endswith('not shown'): return f'{found} to differ'
+    number, said = split_difference(mine.values, other.values, share, digits).split(', ')
+    found = f'{number} {mine.unit}'.strip()
+    if said == 'not shown': return f'{found}, not shown to differ'
     is_better = (sum(gaps) < 0) == mine.lower_is_better
-    return f'{found} to be {"better" if is_better else "worse"}'
+    return f'{found}, shown to be {"better" if is_better else "worse"}'
 
 # %% ../nbs/tools/report.ipynb #report-lines
 def _counted(labels):
@@ -54,18 +55,17 @@ def _counted(labels):
 def _about_data(data, labels, held_out):
     "What is known of the data, and a sentence for each thing that is not."
     given = [(data, 'It is not said where the data come from (`data`).'),
-             (labels is not None and _counted(labels), 'It is not said how many rows of which label there are (`labels`).'),
+             ('' if labels is None else _counted(labels), 'It is not said how many rows each label has (`labels`).'),
              (held_out and f'Held out: {held_out}', 'It is not said what was held out, and why so (`held_out`).')]
     return [f'{known}.' if known else missing for known, missing in given]
 
 def _about_number(found, what):
     "A record in words, with what it lacks."
     if found is None: return [f'No {what} was recorded.']
-    said = found.seconds is None and ' How long it took was not recorded.' or ''
-    few = '' if found.headline else ' Fewer than five values: good for a try, not for a claim.'
-    took = '' if found.seconds is None else f', {found.seconds:.3g} s'
     values = f'{found.n} {"value" if found.n == 1 else "values"}'
-    return [f'`{found.name}`: **{found.number()}** ({values}{took}, {found.device}).{few}{said}']
+    took = 'seconds not recorded' if found.seconds is None else f'{found.seconds:.2g} s'
+    few = '' if found.headline else ' Fewer than five values: good for a try, not for a claim.'
+    return [f'`{found.name}`: **{found.number()}** ({values}, {took}, {found.device}).{few}']
 
 def _about_result(found, baseline, share):
     "The result, and what it is next to the baseline."
@@ -89,9 +89,9 @@ def _not_known(result, change, unknown):
     if result is not None and result.n > 1:
         lines.append('How far the number lies from that of another sample: the splits share rows, so ± is an estimate.')
     if change is not None:
-        lines.append('What rows would say that nobody has touched: these have chosen between two versions.')
-    own = list(unknown) or ['Whatever else: nothing was written under `unknown`, and that is seldom the whole truth.']
-    return lines + own
+        lines.append('What untouched rows would say: these have chosen between two versions.')
+    own = [unknown] if isinstance(unknown, str) else list(unknown)
+    return lines + (own or ['What else: nothing was written under `unknown`, and that is seldom all.'])
 
 # %% ../nbs/tools/report.ipynb #report-write
 def report(path, # the Markdown file to make, such as 'report.md'
@@ -107,8 +107,8 @@ def report(path, # the Markdown file to make, such as 'report.md'
            unknown=(), # what nobody has looked at, a line for each
            share:float=.2, # the part of the rows that was held out
            replace:bool=False) -> Note: # may a file of this name be written over?
-    """Write what was found as one page of Markdown, and show it. What is missing is said. A record that is not there, or
-    a file that exists or cannot be written, is a `DataError`."""
+    """Write what was found as one page of Markdown, and show it. What is missing is said. A record that is not there,
+    or a file that exists or cannot be written, is a `DataError`."""
     fool, found, other = map(_record_of, (baseline, result, change))
     no_worst = ['Nobody has looked at the worst mistakes (`worst`).']
     parts = {'Data': _about_data(data, labels, held_out),
@@ -133,4 +133,5 @@ def _write(path, text, replace):
         with whole(path) as part:
             part.write_text(text, encoding='utf-8')
     except OSError as e:
-        raise DataError(f'{path} cannot be written: {e.strerror or e}. Choose a folder that you may write to.') from None
+        why = e.strerror or e
+        raise DataError(f'{path} cannot be written: {why}. Choose a folder that you may write to.') from None

@@ -27,7 +27,7 @@ def _labels(rows, target):
                         f'{column.index[column.isna()][0]} first. Leave them out: rows.dropna(subset=[{target!r}]).')
     vocab = sorted(column.unique().tolist(), key=str)
     if len(vocab) < 2:
-        raise DataError(f'column {target} holds the label {", ".join(map(str, vocab)) or "of no row"} alone. '
+        raise DataError(f'column {target}: {len(vocab)} label in {len(rows)} rows ({", ".join(map(str, vocab))}). '
                         'A classifier needs two.')
     if len(vocab) > len(rows) / 5:
         raise DataError(f'column {target} holds {len(vocab)} different values in {len(rows)} rows. Labels come again '
@@ -50,8 +50,8 @@ def in_parts(rows:pd.DataFrame, # any table: numbers, words, gaps
              target:str, # its column of labels
              seed:int=0, # where the random order starts
              share:float=.2) -> Parts: # how much is held out
-    """Split the rows at random, and make both parts tensors; words, fills and scales are learned from the training rows.
-    A table that cannot be used is a `DataError`."""
+    """Split the rows at random, and make both parts tensors; words, fills and scales are learned from the training
+    rows alone. A table that cannot be used is a `DataError`."""
     vocab, n = _labels(rows, target), round(len(rows) * share)
     if not 0 < n < len(rows):
         raise DataError(f'{share} of {len(rows)} rows are {n} to hold out. Both parts need rows: another share.')
@@ -61,6 +61,6 @@ def in_parts(rows:pd.DataFrame, # any table: numbers, words, gaps
     words = [c for c in columns if not is_numeric_dtype(rows[c])]
     features = Features(words, [c for c in columns if c not in words]).fit(train)
 
-    def answers(part): return torch.tensor([vocab.index(label) for label in part[target].tolist()])
-
-    return Parts(features.x(train).float(), answers(train), features.x(valid).float(), answers(valid), vocab, train, valid)
+    x, new_x = (features.x(part).float() for part in (train, valid))
+    y, new_y = (torch.tensor([vocab.index(label) for label in part[target].tolist()]) for part in (train, valid))
+    return Parts(x, y, new_x, new_y, vocab, train, valid)
