@@ -77,7 +77,8 @@ def _about_result(found, baseline, share):
 
 def _about_change(change, changed, result, share):
     "What was changed, and whether it is shown to help."
-    if change is None: return ['Nothing was changed: nobody knows whether more can be had.']
+    if change is None:
+        return ['Nothing was changed: nobody knows whether more can be had.']
     lines = [f'{changed or "It is not said what was changed (`changed`)"}.', *_about_number(change, 'change')]
     if result is None: return [*lines, 'Without a result beside it, it says nothing.']
     return [*lines, f'Minus the result above: {_versus(change, result, share)}.']
@@ -126,7 +127,8 @@ def _listed(lines): return ['\n'.join(f'- {line}' for line in ([lines] if isinst
 
 def _write(path, text, replace):
     "The text into the file; a `DataError` where that cannot be, or something is there already."
-    if path.is_dir(): raise DataError(f'{path} is a folder. Give the name of a file in it, such as report.md.')
+    if path.is_dir():
+        raise DataError(f'{path} is a folder. Give the name of a file in it, such as report.md.')
     if path.exists() and not replace:
         raise DataError(f'{path} exists, and stays. Give another name, or replace=True.')
     try:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..exercises import NotYet, agree, call, codes, exercise, is_pair, slips
+from ..exercises import NotYet, agree, call, codes, exercise, is_pair, slips, wrong_if
 from ..recap import by_anna, by_boris, by_chen, trial
 from ..results import standard_error
 
@@ -65,40 +65,42 @@ def _first_params(fn):
     d, h, k = random.randint(150, 250), random.randint(120, 160), random.randint(30, 50)
     given = f'inputs = {d}, hidden = {h}, labels = {k}'
     found = fn(d, h, k, 3)
-    if not isinstance(found, (list, tuple)) or not all(map(torch.is_tensor, found)):
-        raise NotYet(f'give a list of four tensors: [w1, b1, w2, b2]\ninputs: {given}')
+    is_four = isinstance(found, (list, tuple)) and all(map(torch.is_tensor, found))
+    wrong_if(not is_four, 'give a list of four tensors: [w1, b1, w2, b2]', given)
     agree([tuple(p.shape) for p in found], [(d, h), (h,), (h, k), (k,)], given, 'the shapes of [w1, b1, w2, b2]')
     for name, p in zip(('w1', 'b1', 'w2', 'b2'), found):
         _learnable(name, p, given)
     w1, b1, w2, b2 = (p.detach() for p in found)
-    if b1.any() or b2.any(): raise NotYet(f'the biases are not 0: torch.zeros\ninputs: {given}')
-    for name, w, fan in (('w1', w1, d), ('w2', w2, h)):
-        _random_weights(name, w, fan, given)
-    for a, b in zip(found, fn(d, h, k, 3)):
-        if not torch.equal(a, b): raise NotYet('the same seed gave other numbers: use a generator with that seed')
-    if torch.equal(fn(d, h, k, 4)[0], w1): raise NotYet('seed 3 and seed 4 give the same numbers: use the seed')
-    if torch.allclose(w1.flatten()[:64] * d**.5, w2.flatten()[:64] * h**.5, atol=1e-5):
-        raise NotYet('both layers begin with the same numbers: draw them one after the other from one generator')
+    wrong_if(b1.any() or b2.any(), 'the biases are not 0: torch.zeros', given)
+    _random_weights('w1', w1, d, given)
+    _random_weights('w2', w2, h, given)
+    _seeded(fn, found, (d, h, k), given)
+
+def _seeded(fn, found, sizes, given):
+    "Raise `NotYet` unless the seed, and nothing else, says which numbers come, and both layers have their own."
+    others = [not torch.equal(a, b) for a, b in zip(found, fn(*sizes, 3))]
+    wrong_if(any(others), 'the same seed gave other numbers: use a generator with that seed', given)
+    w1, _, w2, _ = (p.detach() for p in found)
+    wrong_if(torch.equal(fn(*sizes, 4)[0], w1), 'seed 3 and seed 4 give the same numbers: use the seed', given)
+    a, b = (w.flatten()[:64] * len(w)**.5 for w in (w1, w2))
+    wrong_if(torch.allclose(a, b, atol=1e-5),
+             'both layers begin with the same numbers: draw them one after the other from one generator', given)
 
 def _learnable(name, p, given):
     "Raise `NotYet` unless `p` is a float32 leaf that wants a gradient."
-    if p.dtype != torch.float32: raise NotYet(f'{name} is {p.dtype}, and float32 is asked\ninputs: {given}')
-    if not p.requires_grad: raise NotYet(f'{name} wants no gradient: {name}.requires_grad_()\ninputs: {given}')
-    if not p.is_leaf:
-        raise NotYet(f'{name} was computed from a tensor that wants the gradient, so its own .grad stays None: '
-                     f'divide first, then .requires_grad_()\ninputs: {given}')
+    wrong_if(p.dtype != torch.float32, f'{name} is {p.dtype}, and float32 is asked', given)
+    wrong_if(not p.requires_grad, f'{name} wants no gradient: {name}.requires_grad_()', given)
+    wrong_if(not p.is_leaf, f'{name} was computed from a tensor that wants the gradient, so its own .grad stays None: '
+                            'divide first, then .requires_grad_()', given)
 
 def _random_weights(name, w, fan, given):
     "Raise `NotYet` unless the weights are random around 0 with a deviation near 1 / root of `fan`."
-    if w.std() < 1e-6:
-        raise NotYet(f'all numbers in {name} are equal, so all hidden numbers would stay equal: draw them at random\n'
-                     f'inputs: {given}')
-    asked = fan**-.5
-    if abs(w.mean()) > .2 * asked:
-        raise NotYet(f'the mean of {name} is {w.mean():.3f}, and 0 is asked: randn, not rand\ninputs: {given}')
-    if not .8 < w.std() / asked < 1.25:
-        raise NotYet(f'the standard deviation of {name} is {w.std():.3f}, and 1 / {fan}**.5 = {asked:.3f} is asked\n'
-                     f'inputs: {given}')
+    asked, spread = fan**-.5, w.std()
+    wrong_if(spread < 1e-6, f'all numbers in {name} are equal, so all hidden numbers would stay equal: draw them at '
+                            'random', given)
+    wrong_if(w.mean().abs() > .2 * asked, f'mean of {name} {w.mean():.2f}, and 0 is asked: randn, not rand', given)
+    wrong_if(not .8 < spread / asked < 1.25, f'the standard deviation of {name} is {spread:.3f}, and 1 / {fan}**.5 = '
+                                             f'{asked:.3f} is asked', given)
 
 # %% ../../nbs/tools/checks/lesson_15.ipynb #scores-check
 def _some_params(d, h, k):
@@ -126,8 +128,7 @@ def _scores_of(fn):
         'a sigmoid bends it: a ReLU is asked': z.sigmoid() @ w2 + b2,
     }, given, right=right)
     agree(got, right, given)
-    if not got.requires_grad:
-        raise NotYet('the scores are cut off from their parameters: no detach, no .data, no no_grad')
+    wrong_if(not got.requires_grad, 'the scores are cut off from their parameters: no detach, no no_grad', given)
     weights = torch.randn(n, k)
     wanted = torch.autograd.grad((right * weights).sum(), params)
     slopes = torch.autograd.grad((got * weights).sum(), params, allow_unused=True)
@@ -155,7 +156,7 @@ def _surprise(fn):
         'that is over all the labels: take the right one of each row': -scores.log_softmax(1).mean(),
     }, given, right=right)
     agree(got, right, given)
-    if not got.requires_grad: raise NotYet('the loss is cut off from the scores: no .item(), no detach')
+    wrong_if(not got.requires_grad, 'the loss is cut off from the scores: no .item(), no detach', given)
     slopes = [torch.autograd.grad(v, scores)[0] for v in (got, right)]
     agree(*slopes, given, 'the gradient')
     large = 3000 * torch.rand(n, k) - 1000
@@ -190,25 +191,26 @@ def _twins(params): return [p.detach().clone().requires_grad_() for p in params]
 
 def _stepped(mine, twin, before, slopes, lr, i):
     "Raise `NotYet` unless the parameters `mine` went where `twin` is, and are ready for the next step."
-    given, found = f'step {i}, lr = {lr}', [p.detach() for p in mine]
-    if all(torch.equal(p, old) for p, old in zip(found, before)):
-        raise NotYet('the tensors in `params` are what they were: change each itself, p -= ..., not p = p - ...\n'
-                     f'inputs: {given}')
+    given, found, right = f'step {i}, lr = {lr}', *([p.detach() for p in params] for params in (mine, twin))
+    still = [torch.equal(p, old) for p, old in zip(found, before)]
+    wrong_if(all(still), 'the tensors in `params` are what they were: change each itself, p -= ..., not p = p - ...',
+             given)
     if i == 1:
-        slips(found, {
-            'it goes uphill: take the gradient off': [old + lr * s for old, s in zip(before, slopes)],
-            'the learning rate is left out': [old - s for old, s in zip(before, slopes)],
-            'only the sign of the slope counts there: take the slope itself':
-                [old - lr * s.sign() for old, s in zip(before, slopes)],
-        }, given, right=[p.detach() for p in twin])
-        agree(found, [p.detach() for p in twin], given, 'the parameters')
-    elif any(not torch.allclose(a, b.detach(), atol=1e-5) for a, b in zip(found, twin)):
-        raise NotYet('the second step goes wrong: the gradient of the first is still in .grad. Clear it\n'
-                     f'inputs: {given}')
-    if not all(p.requires_grad for p in mine):
-        raise NotYet('afterwards a tensor wants no gradient any more: change it inside torch.no_grad()')
-    if any(p.grad is not None and p.grad.any() for p in mine):
-        raise NotYet('the gradient of this step is still in .grad: clear it, p.grad = None')
+        slips(found, _step_slips(before, slopes, lr), given, right=right)
+        agree(found, right, given, 'the parameters')
+    off = [not torch.allclose(a, b, atol=1e-5) for a, b in zip(found, right)]
+    wrong_if(any(off), 'the second step goes wrong: the gradient of the first is still in .grad. Clear it', given)
+    ready = [p.requires_grad for p in mine]
+    wrong_if(not all(ready), 'afterwards a tensor wants no gradient any more: change it inside torch.no_grad()', given)
+    left = [p.grad is not None and p.grad.any() for p in mine]
+    wrong_if(any(left), 'the gradient of this step is still in .grad: clear it, p.grad = None', given)
+
+def _step_slips(before, slopes, lr):
+    "Where the parameters are after a step that is wrong in a known way."
+    def moved(by): return [old - by(slope) for old, slope in zip(before, slopes)]
+    return {'it goes uphill: take the gradient off': moved(lambda s: -lr * s),
+            'the learning rate is left out': moved(lambda s: s),
+            'only the sign of the slope counts there: take the slope itself': moved(lambda s: lr * s.sign())}
 
 # %% ../../nbs/tools/checks/lesson_15.ipynb #epoch-check
 def _epochs(start, x, y, lr, batches):
@@ -264,7 +266,7 @@ def _wrong_share(fn):
     error = (scores.argmax(1) != y).double().mean().item()
     right, given = (error, standard_error(error, n)), f'scores ({n}, {k}), y ({n},)'
     got = call(fn, scores, y)
-    if not is_pair(got): raise NotYet(f'give two numbers: the error, and its standard error\ninputs: {given}')
+    wrong_if(not is_pair(got), 'give two numbers: the error, and its standard error', given)
     wrong = (scores.argmax(1) != y).double()
     slips(list(map(_number, got)), {
         'that is the part that is right: take what is not': [1 - error, right[1]],
@@ -355,7 +357,7 @@ def _mended_step(fn):
     found = call(lambda xb, yb: fn(model, opt, xb, yb), xb, yb)
     slips([p.detach() for p in model.parameters()], known, given, right=right[0])
     agree([p.detach() for p in model.parameters()], right[0], given, 'the weights after one step')
-    if found is None: raise NotYet(f'it gives nothing back: return the loss\ninputs: {given}')
+    wrong_if(found is None, 'it gives nothing back: return the loss', given)
     agree(torch.as_tensor(found).detach(), loss, given, 'the loss', dtype=False)
     fn(model, opt, xb, yb)
     slips([p.detach() for p in model.parameters()], {
