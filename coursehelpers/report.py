@@ -45,12 +45,12 @@ def _versus(mine, other, share):
 
 # %% ../nbs/tools/report.ipynb #report-lines
 def _counted(labels):
-    "How many rows there are of each label, in words."
+    "How many examples there are of each label, in words."
     counts = Counter(labels).most_common()
-    rows = f'{sum(n for _, n in counts):,} rows'
+    all_of_them = f'{sum(n for _, n in counts):,} examples'
     if len(counts) > 8:
-        return f'{rows} of {len(counts)} labels, from {counts[-1][1]} to {counts[0][1]} of each'
-    return f'{rows}: {", ".join(f"{n:,} {label}" for label, n in counts)}'
+        return f'{all_of_them} of {len(counts)} labels, from {counts[-1][1]} to {counts[0][1]} of each'
+    return f'{all_of_them}: {", ".join(f"{n:,} {label}" for label, n in counts)}'
 
 def _about_data(data, labels, held_out):
     "What is known of the data, and a sentence for each thing that is not."

@@ -262,7 +262,9 @@ def _one_epoch(fn):
 def _wrong_share(fn):
     n, k = random.randint(40, 60), random.randint(4, 6)
     scores, y = torch.randn(n, k), torch.randint(k, (n,))
-    scores[torch.arange(n), y] += 1.5
+    highest = y.clone()
+    highest[torch.randperm(n)[:random.randint(n // 8, n // 4)]] += 1 # these are wrong
+    scores[torch.arange(n), highest % k] = scores.amax(1) + 1
     error = (scores.argmax(1) != y).double().mean().item()
     right, given = (error, standard_error(error, n)), f'scores ({n}, {k}), y ({n},)'
     got = call(fn, scores, y)
