@@ -147,6 +147,15 @@ def _remember(outcome, fn):
     keep_or_say(settings().run.progress, 'exercises', outcome.name, change)
 
 # %% ../nbs/tools/exercises.ipynb #93d91b1e
+def _left_of(lesson, rows):
+    "The row of a table for the exercises of one lesson; None if all of them are correct."
+    done = sum(status == 'correct' for _, _, status, _ in rows)
+    if done == len(rows): return None
+    tried = [f'`{name}`' for _, name, status, _ in rows if status in ('not yet', 'raised')]
+    out = [f'`{name}`' for _, name, status, _ in rows if status == 'not attempted']
+    notebook = exercises().get(rows[0][1], {}).get('notebook', '')
+    return f'| [{lesson}]({notebook}) | {done} of {len(rows)} | {", ".join(tried)} | {", ".join(out)} |'
+
 @dataclass
 class ExerciseProgress:
     "Every exercise with its state, lesson by lesson; what was guessed, and numbers beside the course's."
@@ -170,6 +179,13 @@ class ExerciseProgress:
                 lines.append(f'  {STATES[status][0]} {status:13} {name}{often}')
         total = ', '.join(f'{STATES[s][0]} {n} {s}' for s, n in self.counts().items())
         return '\n'.join([*lines, total, *self._others()])
+
+    def left(self) -> 'Note':
+        "A row for each lesson with exercises that are not correct yet: what was tried, then what was left out."
+        lessons = itertools.groupby((row for row in self.rows if row[0]), key=lambda row: row[0])
+        table = list(filter(None, [_left_of(lesson, list(rows)) for lesson, rows in lessons]))
+        if not table: return Note('Every exercise of the course is correct.')
+        return Note('\n'.join(['| lesson | done | tried, not right yet | left out |', '|---|---|---|---|', *table]))
 
     def _others(self):
         "Lines for guesses and numbers, where there are any."
