@@ -70,7 +70,7 @@ def show_masks(pictures, # uint8 (n, 3, h, w), or a list of (3, h, w)
     for ax in axes:
         ax.axis('off')
     for ax, picture, mask, title in zip(axes, pictures, masks, titles):
-        ax.imshow(overlay(picture, mask).permute(1, 2, 0), interpolation='nearest')
+        ax.imshow(overlay(picture, mask).permute(1, 2, 0).numpy(), interpolation='nearest')
         ax.set_title(plain_text(title), fontsize=8)
     border = any((mask == ignored).any() for mask in masks)
     fig.legend(handles=_patches(vocab, border), loc='outside lower center', ncols=6, frameon=False, fontsize=8)

@@ -57,7 +57,7 @@ class MaskSlider(Portable):
         edge = round(x.shape[-1] * self.cut / 100)
         covered = overlay(x, [*self._masks.values()][self.layer][self.place])
         x[..., :edge] = covered[..., :edge]
-        ax.imshow(x.permute(1, 2, 0))
+        ax.imshow(x.permute(1, 2, 0).numpy())
         ax.axvline(edge, color='white')
         ax.axis('off')
         return fig
