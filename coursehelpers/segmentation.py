@@ -67,7 +67,7 @@ def mean_iou(counts:Tensor) -> Tensor: # (n, n)
 # %% ../nbs/full/12_segmentation.ipynb #view-together
 class MaskLoader(Loader):
     "Batches (xb, yb): of each picture and its mask the same part, mirrored or not."
-    def batch(self, epoch:int, i:int, order=None):
+    def batch(self, epoch:int, i:int, order=None): # as for `Loader`
         """(xb, yb): the views are drawn once. yb is int64 (b, size, size), on the loader's device.
         A picture that cannot be read is a `DataError`."""
         rows, mine = self.share(epoch, i, order)
@@ -294,6 +294,12 @@ def _groups(model, lr):
     rest = [p for p in model.parameters() if id(p) not in own]
     return [dict(params=encoder, lr=lr / 10), dict(params=rest, lr=lr)]
 
+def _wants(arch, colours):
+    "What pictures an encoder must have: its size, if it takes no other, and its colours."
+    cfg = get_pretrained_cfg(known_arch(arch))
+    size = dict(size=cfg.input_size[-1]) if cfg and cfg.fixed_input_size else {}
+    return size | (dict(mean=cfg.mean, std=cfg.std) if cfg and colours else {})
+
 def segmentation_learner(dls:MaskDls, # from `mask_loaders`
                          arch:str|None=None, # a timm name; None: the profile's
                          weights='auto', # auto: by name; a file; None: random numbers
@@ -303,19 +309,15 @@ def segmentation_learner(dls:MaskDls, # from `mask_loaders`
                          **options) -> SegmentationLearner: # for `Learner`
     """A learner of masks around any timm encoder that shows its layers. With weights the encoder is
     frozen; `unfreeze()` lets it move. An encoder that cannot be had is a `DataError`."""
-    arch = arch or profile().arch
+    arch, knows = arch or profile().arch, weights is not None
     encoder = encoder_of(arch, weights, dls.pictures.x.shape[1])
-    cfg = get_pretrained_cfg(known_arch(arch))
-    square = bool(cfg and cfg.fixed_input_size)
-    given = dict(size=cfg.input_size[-1]) if square else {}
-    if weights is not None and len(dls.train.x.mean) == 3:
-        given |= dict(mean=cfg.mean, std=cfg.std)
+    wants = _wants(arch, knows and dls.pictures.x.shape[1] == 3)
     model = net(encoder, len(dls.vocab)).to(memory_format=torch.channels_last)
-    lr = lr or (1e-2 if weights is not None else 3e-3)
-    groups = partial(_groups, lr=lr) if weights is not None else None
-    options = dict(metrics=(pixel_accuracy, mean_iou), groups=groups, arch=arch, square=square,
+    lr = lr or (1e-2 if knows else 3e-3)
+    options = dict(metrics=(pixel_accuracy, mean_iou), arch=arch, square='size' in wants,
+                   groups=partial(_groups, lr=lr) if knows else None,
+                   precision=precision or fast_precision(dls.device),
                    opt_func=partial(torch.optim.AdamW, fused=True)) | options
-    learn = SegmentationLearner(model, dls.with_(**given), segmentation_loss, lr,
-                                precision=precision or fast_precision(dls.device), **options)
-    if weights is not None: learn.freeze()
+    learn = SegmentationLearner(model, dls.with_(**wants), segmentation_loss, lr, **options)
+    if knows: learn.freeze()
     return learn

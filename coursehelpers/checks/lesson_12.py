@@ -9,7 +9,7 @@ __all__ = []
 import random
 
 import torch
-from sklearn.metrics import confusion_matrix
+from sklearn import metrics
 from torch.nn import functional as F
 
 from ..exercises import agree, call, exercise, slips, wrong_if
@@ -25,7 +25,7 @@ def _drawing(n, shape):
 def _table(said, y, n):
     "scikit-learn's counts, of the judged pixels."
     judged = y != 255
-    return torch.from_numpy(confusion_matrix(y[judged], said[judged], labels=range(n)))
+    return torch.from_numpy(metrics.confusion_matrix(y[judged], said[judged], labels=range(n)))
 
 def _confusion_slips(said, y, n):
     "What the usual mistakes give."
@@ -128,7 +128,8 @@ def _grown(fn):
         if size != (2, 3): slips(got, _grown_slips(deep.detach(), skip), given, right)
         cut = torch.is_tensor(got) and not got.requires_grad
         agree(got.detach() if torch.is_tensor(got) else got, right, given)
-        wrong_if(cut, 'the numbers are right, but no gradient gets back to `deep`: leave .detach() and .data away', given)
+        wrong_if(cut, 'the numbers are right, but no gradient gets back to `deep`: leave .detach() and .data away',
+                 given)
 
 # %% ../../nbs/tools/checks/lesson_12.ipynb #dice-check
 def _dice(scores, y, each=(0, 2, 3), judged=None, add=1, p=None):
@@ -153,11 +154,13 @@ def _dice_slips(scores, y):
         'the + 1 above and below are missing': 1 - (2 * both / sums).mean(),
         'the + 1 above is missing': 1 - (2 * both / (sums + 1)).mean(),
         'the + 1 below is missing': 1 - ((2 * both + 1) / sums).mean(),
-        'all names are added up first: take the Dice of each name, then the mean': 1 - (2 * both.sum() + 1) / (sums.sum() + 1),
+        'all names are added up first: take the Dice of each name, then the mean':
+            1 - (2 * both.sum() + 1) / (sums.sum() + 1),
         'each picture is taken by itself: add up over the whole batch': _dice(scores, y, (2, 3)),
         'the scores are used as they are: probabilities come from softmax': _dice(scores, y, p=scores),
         'that is the softmax over another axis: the names are axis 1': _dice(scores, y, p=scores.softmax(0)),
-        'that is the softmax over another axis, the width: the names are axis 1': _dice(scores, y, p=scores.softmax(-1)),
+        'that is the softmax over another axis, the width: the names are axis 1':
+            _dice(scores, y, p=scores.softmax(-1)),
         'each name by itself with a sigmoid: softmax over the names is asked for': _dice(scores, y, p=scores.sigmoid()),
         'pixels with 255 count as name 0: leave them out': _dice(scores, torch.where(y == 255, 0, y)),
         'pixels with 255 are left out of t alone: leave them out of p too':
@@ -193,12 +196,14 @@ def _cut_slips(picture, mask):
     animal = (mask == 1).byte()
     return {
         'alpha is 1 where the animal is, which is nearly air: 255 is solid': torch.cat([picture, animal[None]]),
-        'alpha is turned over: 255 where the animal is, 0 elsewhere': torch.cat([picture, 255 * (mask != 1).byte()[None]]),
+        'alpha is turned over: 255 where the animal is, 0 elsewhere':
+            torch.cat([picture, 255 * (mask != 1).byte()[None]]),
         'the border (255 in the mask) is solid too: only where the mask is 1':
             torch.cat([picture, 255 * (mask > 0).byte()[None]]),
         'the mask itself is no alpha: its 1 is nearly air, and its border solid': torch.cat([picture, mask[None]]),
         'alpha comes first there: the three colours first': torch.cat([255 * animal[None], picture]),
-        'the colours are black where alpha is 0: leave them as they are': torch.cat([picture * animal, 255 * animal[None]]),
+        'the colours are black where alpha is 0: leave them as they are':
+            torch.cat([picture * animal, 255 * animal[None]]),
         'that is the alpha alone: behind the three colours': 255 * animal,
         'the fourth layer is missing': picture * animal,
         'height, width, channels: channels first is asked for': torch.cat([picture, 255 * animal[None]]).movedim(0, -1)}

@@ -38,11 +38,11 @@ def _plain_name(name):
 # %% ../../nbs/tools/images/folders.ipynb #9611f74f
 class Tree:
     "All pictures and folders below `root`, as tuples of names; what is odd about them is in `report`."
-    def __init__(self, root):
+    def __init__(self, root:Path):
         self.root, self.pictures, self.folders, self.report = root, [], [], []
         self._walk((), [os.path.realpath(root)])
 
-    def note(self, names, what, used=None):
+    def note(self, names:tuple, what:str, used:bool|None=None):
         "Add a `Problem` with the file or folder of these names."
         self.report.append(Problem(str(self.root.joinpath(*names)), what, used))
 

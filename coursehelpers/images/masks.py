@@ -130,13 +130,16 @@ def mask_folder(path, # a folder
     path = Path(path).expanduser()
     for folder in (images, masks):
         if not (path/folder).is_dir():
-            raise DataError(f'{path/folder}: no such folder. Say where they lie: images={images!r}, masks={masks!r}.')
+            asked = f'images={images!r}, masks={masks!r}'
+            raise DataError(f'{path/folder}: no such folder. Say where they lie: {asked}.')
     tree = Tree(path/images)
     masks_of = {names: _mask_of(path, masks, tree, names, mask) for names in tree.pictures}
     are_masks = set(masks_of.values()) # where both lie in one folder
     pictures = [names for names in tree.pictures if tree.root.joinpath(*names) not in are_masks]
-    if len(pictures) < 2: raise DataError(f'{path/images}: {len(pictures)} pictures, and two are needed.')
-    if codes is None: raise DataError(_no_codes(masks_of[pictures[0]]))
+    if len(pictures) < 2:
+        raise DataError(f'{path/images}: {len(pictures)} pictures, and two are needed.')
+    if codes is None:
+        raise DataError(_no_codes(masks_of[pictures[0]]))
     pictures, (train, valid) = _split(pictures, part, seed)
     files = [tree.root.joinpath(*names) for names in pictures]
     y, vocab = torch.zeros(len(files), dtype=torch.long), vocab_of(names_of(codes))
