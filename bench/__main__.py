@@ -17,7 +17,8 @@ import torch
 from coursehelpers.base.files import DataError
 from coursehelpers.results import machine
 
-PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'more_pets', 'gpu', 'serve']
+PARTS = ['imports', 'first', 'slider', 'learner', 'loader', 'engine', 'memory', 'pets', 'more_pets', 'segmentation',
+         'gpu', 'serve']
 RESULTS = Path(__file__).with_name('RESULTS.md')
 INTRODUCTION = '''# Results of `make bench`
 

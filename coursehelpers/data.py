@@ -18,7 +18,8 @@ from .base.files import DataError
 from .images.cache import OnDisk, cached, presize
 from .images.digits import digits, photo_digits
 from .images.folders import folder
-from .images.pets import pets, whole_pets
+from .images.masks import mask_folder
+from .images.pets import pets, pets_masks, whole_pets
 from .images.sets import Pictures, few, tell
 from .images.transforms import (Augment, centre_views, crop_on_cpu, crop_on_device,
                                              draw_views, resident, sent)
@@ -233,6 +234,8 @@ imagenet_mean, imagenet_std = (.485, .456, .406), (.229, .224, .225)
 
 class Dls:
     "Pictures with their two loaders: `train` (shuffled, varied), `valid` (in order, the middle)."
+    loader, targets = Loader, 'y' # lesson 12 has others
+
     def __init__(self, pictures:Pictures, # in memory or in a cache
                  size:int, # of the views
                  batch_size:int,
@@ -251,12 +254,13 @@ class Dls:
         on_cpu, in_memory = torch.device(device).type == 'cpu', isinstance(pictures.x, Tensor)
         ahead = 0 if on_cpu and in_memory else 2 # else something would wait
         p = pictures
-        self.train = Loader(varied, p.y, p.train, batch_size, device, True, seed, ahead)
-        self.valid = Loader(plain, p.y, p.valid, batch_size, device, ahead=ahead)
+        y = getattr(p, self.targets)
+        self.train = self.loader(varied, y, p.train, batch_size, device, True, seed, ahead)
+        self.valid = self.loader(plain, y, p.valid, batch_size, device, ahead=ahead)
 
     def with_(self, **changes):
         "The same pictures in new loaders, options changed: `dls.with_(seed=3, augment=False)`."
-        return Dls(self.pictures, **{**self._given, **changes})
+        return type(self)(self.pictures, **{**self._given, **changes})
 
     def pixels(self, rows:Tensor) -> Tensor: # places in `pictures`
         "These pictures as the model is judged on them, but as bytes: uint8 (b, c, size, size)."
@@ -320,13 +324,16 @@ def _usable(p):
 def load(name:str='pets', # a name: pets, digits, titanic, ..., or the path of your own folder
          each:int|None=None, # training pictures a label, at most; None: as the profile allows
          seed:int=0, # which ones, where there is a choice
-         **options): # pets: full, label; your own folder: what `folder` takes, e.g. label, labels
+         masks=None, # a name for each pixel: pets: True; your own folder: what holds the masks
+         **options): # pets: full, label; your own: what `folder` or `mask_folder` takes
     """`Pictures` by name, as many as the profile says (digits: all); a table or text by name.
     No such name or folder: `DataError`."""
     tables = dict(titanic=titanic, passengers=passengers, pydoc=pydoc,
                   weather=partial(weather, seed=seed))
     if name in tables: return tables[name](**options)
-    if name == 'pets': return _as_many(_pets(**options), each, seed)
+    if name == 'pets':
+        makes = partial(pets_masks, seed=seed) if masks else pets
+        return _as_many(_pets(makes, **options), each, seed)
     if name == 'digits':
         found = digits(seed=seed, **options)
         return few(found, each, seed=seed) if each else found
@@ -334,11 +341,12 @@ def load(name:str='pets', # a name: pets, digits, titanic, ..., or the path of y
         found = photo_digits(1200, seed=seed, labels=range(5, 10), valid=.8, **options)
         return _as_many(found, each or 7, seed)
     if Path(name).expanduser().exists():
-        return _as_many(folder(name, seed=seed, **options), each, seed)
+        makes = partial(mask_folder, masks=masks) if masks else folder
+        return _as_many(makes(name, seed=seed, **options), each, seed)
     known = ', '.join(['pets, digits, photo_digits', *tables])
     raise DataError(f'there is no data set or folder {name!r}. Known: {known}, or a path.')
 
-def _pets(full=None, **options):
+def _pets(makes, full=None, **options):
     "The sample that comes with the course, or the whole set where asked or at profile gpu."
     home = None
     if full or (full is None and profile().name == 'gpu'):
@@ -347,7 +355,7 @@ def _pets(full=None, **options):
         except DataError as e:
             if full: raise
             print(f'the whole set of pets is not to be had ({e})')
-    found = pets(home, **options)
+    found = makes(home, **options)
     which = f'the set in {home}' if home else 'the sample that comes with the course'
     print(f'pets: {which}, {len(found)} photographs (Parkhi et al. 2012, CC BY-SA 4.0)')
     return found

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = [p for p in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
 SOURCES = [p for p in NOTEBOOKS if p.parent.name != 'clean']
 AUTHORS_ONLY = {'nbdev', 'fastcore', 'execnb'}
-WITH_PHOTOGRAPHS = {'00', '01', '09', '10'} # lessons whose outputs may be larger
+WITH_PHOTOGRAPHS = {'00', '01', '09', '10', '12'} # lessons whose outputs may be larger
 
 
 @pytest.mark.skipif('PYTEST_XDIST_WORKER' not in os.environ, reason='one process: nothing to share')

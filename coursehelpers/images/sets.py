@@ -28,7 +28,8 @@ class Pictures:
     valid: Tensor # rows of the validation set, int64
     flip: bool = True # does a mirrored picture keep its label?
     part: float = .35 # of its area: the smallest that still shows what the label says
-    masks: Tensor | None = None # bool (n, height, width), where known
+    masks: object = None # of each picture, the place of each pixel's name: uint8 or bool (n, height, width), or files
+    codes: object = None # what a number in a file of `masks` stands for: {number: name, or None}, or a list of names
     report: list = field(default_factory=list) # one `Problem` for each file or label that was not as it should be
     aspect: Tensor | None = None # width / height of each original, (n,), where `x` holds it squeezed into a square
     files: list | None = None # the file behind each row, also when `x` holds its pixels; None: made in memory
