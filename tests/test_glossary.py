@@ -10,7 +10,6 @@ from coursehelpers.glossary import UnknownTerm, glossary, term, terms
 
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name[:2]: path for path in sorted((ROOT / 'nbs/full').glob('*.ipynb'))}
-TO_COME = {'14', '15'}
 
 
 def prose(path):
@@ -38,7 +37,7 @@ def test_each_entry_is_complete():
         assert set(entry) == {'term', 'also', 'means', 'shown', 'lesson'}, entry
         assert entry['term'].strip() and entry['shown'].strip(), entry
         assert entry['means'].endswith('.') and entry['means'].count('. ') <= 1 and entry['means'][0].isupper(), entry
-        assert entry['lesson'] in LESSONS or entry['lesson'] in TO_COME, entry
+        assert entry['lesson'] in LESSONS, entry
 
 
 def test_no_word_stands_twice():

@@ -20,6 +20,10 @@ run_notebook = partial(running.run_notebook, timeout=300)
 ROOT = Path(__file__).parents[1]
 
 
+SLOWEST = ('06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '12_segmentation.ipynb', '13_equation.ipynb',
+           '15_recap.ipynb')
+
+
 def names(folder):
     "The notebooks below nbs/folder, as paths below it."
     below = ROOT/'nbs'/folder
@@ -31,7 +35,7 @@ def alone(folder):
     "The notebooks of a folder as parameters; each may run on any worker."
     groups = {name: [pytest.mark.xdist_group(f'test_notebooks {folder} {name}')] for name in names(folder)}
     if folder == 'clean':
-        for slowest in ('06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '13_equation.ipynb'): # they are proved
+        for slowest in SLOWEST: # their checks are proved in test_exercises
             groups[slowest].append(pytest.mark.long)
     return [pytest.param(name, marks=marks) for name, marks in groups.items()]
 
