@@ -153,8 +153,7 @@ def _left_of(lesson, rows):
     if done == len(rows): return None
     tried = [f'`{name}`' for _, name, status, _ in rows if status in ('not yet', 'raised')]
     out = [f'`{name}`' for _, name, status, _ in rows if status == 'not attempted']
-    notebook = exercises().get(rows[0][1], {}).get('notebook', '')
-    return f'| [{lesson}]({notebook}) | {done} of {len(rows)} | {", ".join(tried)} | {", ".join(out)} |'
+    return f'| {lesson} | {done} of {len(rows)} | {", ".join(tried)} | {", ".join(out)} |'
 
 @dataclass
 class ExerciseProgress:
