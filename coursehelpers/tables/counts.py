@@ -51,7 +51,7 @@ class Counts:
             raise ValueError(f'Counts: order must be from 1 to 9 and at most the length of the text, got {order} for '
                              f'{len(ids)} characters.')
         if size**order >= 2**63:
-            raise ValueError(f'Counts: runs of {order} out of {size} characters cannot be numbered; take a lower order.')
+            raise ValueError(f'Counts: runs of {order} of {size} characters cannot be numbered; take a lower order.')
         self.size, self.levels = size, []
         keys, counts = np.unique(_codes(ids, order, size), return_counts=True)
         for k in range(order, 0, -1):

@@ -64,8 +64,8 @@ def deal(texts:dict, # {name: text}
             held.add(name)
             room -= len(texts[name])
     if len(held) < 2:
-        raise DataError(f'deal: of {len(texts)} texts fewer than two can be held out, which takes between {least:,} '
-                        f'characters and a third of the share of {share:g}. Give more texts, or cut them with `chapters`.')
+        raise DataError(f'deal: of {len(texts)} texts fewer than two can be held out: at least {least:,} characters '
+                        f'each, at most a third of the share of {share:g}. Give more, or use `chapters`.')
     parts = [{name: text for name, text in texts.items() if (name in held) == is_held} for is_held in (False, True)]
     return tuple(parts)
 
