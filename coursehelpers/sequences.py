@@ -71,8 +71,8 @@ def rnn_step(x, # (b, i): what comes in, for b texts side by side
 # %% ../nbs/full/14_text.ipynb #rnn-loop
 def run_rnn(step, # a function (x, h, *weights) -> new h, like `rnn_step`
             x, # (b, n, i): b texts of n characters
-            weights) -> Tensor: # what else `step` takes; the second is (s * k, s)
-    "The state after each character, (b, n, s). It begins with zeros."
+            weights) -> Tensor: # what else `step` takes; the second has s columns
+    "The state after each character, (b, n, s). Before the first it is 0."
     h, found = x.new_zeros(len(x), weights[1].shape[1]), []
     for i in range(x.shape[1]):
         h = step(x[:, i], h, *weights)
@@ -100,9 +100,7 @@ def gru_step(x, # (b, i)
              w_x, # (3s, i): for r, z and the proposal
              w_h, # (3s, s)
              b_x, b_h): # (3s,) each
-    """The new state of a GRU, (b, s). From each linear layer come three parts (b, s), which
-    `.chunk(3, 1)` gives. r and z are sigmoids of the sums of the first and of the second parts;
-    the proposal is tanh(third of x + r * third of h), and of the old state the share z is kept."""
+    "The new state of a GRU, (b, s): of the old one the share z is kept."
     xr, xz, xn = (x @ w_x.T + b_x).chunk(3, 1)
     hr, hz, hn = (h @ w_h.T + b_h).chunk(3, 1)
     r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
@@ -113,7 +111,7 @@ class Recurrent(nn.Module):
     "Numbers (b, n) in, scores of the next character (b, n, size) out; by nn.RNN, nn.GRU, nn.LSTM."
     context = 128 # characters that it is trained on at once; it can read on
     def __init__(self, size:int, # how many characters there are
-                 kind=nn.GRU,
+                 kind=nn.GRU, # or nn.RNN, nn.LSTM
                  d:int=256): # numbers in the state
         super().__init__()
         self.embed, self.rnn = nn.Embedding(size, d), kind(d, d, batch_first=True)
@@ -154,8 +152,10 @@ class LayerNorm(nn.Module):
 class Block(nn.Module):
     """x (b, n, d) in and out: attention by `heads`, then an MLP, each behind a layer norm, each
     added to what came in. `attend` and `norm` may be torch's own, which are faster."""
-    def __init__(self, d:int, heads:int, attend=attend, norm=LayerNorm):
+    def __init__(self, d:int, heads:int, attend=attend, norm=LayerNorm,
+                 drop:float=0.): # share of what is added that becomes 0 in training
         super().__init__()
+        self.drop = nn.Dropout(drop)
         self.heads, self.attend = heads, attend
         self.norm1, self.norm2 = norm(d), norm(d)
         self.qkv, self.out = nn.Linear(d, 3*d), nn.Linear(d, d)
@@ -166,8 +166,9 @@ class Block(nn.Module):
         return self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
 
     def forward(self, x:Tensor, mask:Tensor) -> Tensor: # (b, n, d), (heads, n, n)
-        x = x + self.out(self.attend(*self.split(x), mask).transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm2(x))
+        mixed = self.attend(*self.split(x), mask).transpose(1, 2).flatten(2) # heads side by side
+        x = x + self.drop(self.out(mixed))
+        return x + self.drop(self.mlp(self.norm2(x)))
 
 # %% ../nbs/full/14_text.ipynb #twin
 def twin(block:Block) -> nn.TransformerEncoderLayer:
@@ -197,11 +198,12 @@ class Transformer(nn.Module):
                  context:int=128, # the most that it reads at once
                  d:int=128, # numbers for each character
                  heads:int=4, layers:int=4, # of each block; blocks
-                 attend=F.scaled_dot_product_attention, norm=nn.LayerNorm): # faster than ours
+                 attend=F.scaled_dot_product_attention, norm=nn.LayerNorm, # faster than ours
+                 drop:float=.1): # of each block
         super().__init__()
         self.context = context
         self.embed = nn.ModuleList(nn.Embedding(size, d) for _ in range(3)) # now, 1 back, 2 back
-        self.blocks = nn.ModuleList(Block(d, heads, attend, norm) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(d, heads, attend, norm, drop) for _ in range(layers))
         self.norm, self.head = norm(d), nn.Linear(d, size)
         slopes = torch.tensor([*(4.**-i for i in range(heads - 1)), 0])
         self.register_buffer('mask', causal_mask(context, slopes), persistent=False)
@@ -255,9 +257,9 @@ def text_learner(model, # numbers (b, n) in, scores out; knows its `context`
                         f'than {model.context}.')
     rows = torch.randint(len(train) - model.context, (steps * batch_size,),
                          generator=torch.Generator().manual_seed(seed))
-    apart = torch.arange(0, len(valid) - model.context, model.context)
+    some = torch.linspace(0, len(valid) - model.context - 1, 64).long() # windows all over it
     dls = Dls.of(Batches(*pairs(train, model.context), rows, batch_size, device()),
-                 Batches(*pairs(valid, model.context), apart, 64, device()), device=device())
+                 Batches(*pairs(valid, model.context), some, 64, device()), device=device())
     adam = partial(torch.optim.AdamW, betas=(.9, .99), weight_decay=.1, fused=True)
     return Learner(model, dls, mean_cost, lr, metrics=(), opt_func=adam, callbacks=[Clip(1.)])
 
@@ -279,7 +281,8 @@ def tempered(scores, # (..., size)
     """The probabilities of softmax over the last axis, of scores divided by the temperature. At
     temperature 0: 1 for the largest score, 0 for the others (if two are the largest, for the
     first)."""
-    if temperature == 0: return F.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
+    if temperature == 0:
+        return F.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
     return (scores / temperature).softmax(-1)
 
 # %% ../nbs/full/14_text.ipynb #write

@@ -10,7 +10,7 @@ from coursehelpers.glossary import UnknownTerm, glossary, term, terms
 
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name[:2]: path for path in sorted((ROOT / 'nbs/full').glob('*.ipynb'))}
-TO_COME = {'12', '14', '15'}
+TO_COME = {'12', '15'}
 
 
 def prose(path):

@@ -1,5 +1,4 @@
 "Text: torch's own layers from hand-made ones, forward and backward; what may be read, and what is refused."
-import math
 import random
 
 import numpy as np
@@ -114,7 +113,7 @@ def test_what_comes_later_changes_nothing(make):
 # --- bits
 
 def test_bits_of_overlapping_windows():
-    "Every character counts once, read from the begin of its window: half a context back or more, where there is so much."
+    "Every character counts once, read from the begin of its window: half a context back or more."
     torch.manual_seed(0)
     ids = torch.randint(20, (101,))
     net = Transformer(20, context=16, d=8, heads=2, layers=1)
@@ -178,8 +177,9 @@ def test_bad_text_files(tmp_path, content, words):
 
 
 def test_no_text_file(tmp_path):
-    with pytest.raises(DataError, match='no.txt'): text_file(tmp_path/'no.txt')
-    with pytest.raises(DataError, match='cannot be read'): text_file(tmp_path)
+    for path in (tmp_path/'no.txt', tmp_path):
+        with pytest.raises(DataError, match=f'{path.name}: cannot be read'):
+            text_file(path)
 
 
 def test_good_text_files(tmp_path):

@@ -8,6 +8,7 @@ __all__ = []
 # %% ../../nbs/tools/checks/lesson_14.ipynb #imports
 import math
 import random
+import re
 
 import torch
 from torch.nn import functional as F
@@ -207,7 +208,8 @@ def _attend_check(fn):
         mask = _mask(places, torch.rand(h) + .1)
         given = f'q, k and v of shape {tuple(q.shape)}, mask of shape {tuple(mask.shape)}'
         got, right = _fitting(fn, q, k, v, mask), _attend(q, k, v, mask)
-        if places == size: slips(got, _attend_slips(q, k, v, mask), given, right)
+        if places == size:
+            slips(got, _attend_slips(q, k, v, mask), given, right)
         wrong_if(torch.is_tensor(got) and got.isnan().any(), 'there is NaN in it: -inf has met 0, or all of a row is '
                  '-inf. Add the mask before the softmax, and over the last axis', given)
         agree(got, right, given)
@@ -220,7 +222,8 @@ def _fitting(fn, *args):
     try:
         return call(fn, *args)
     except (RuntimeError, IndexError) as e:
-        if not any(words in str(e) for words in ('must match', 'shape', 'dimension', 'Dimension', 'size')): raise
+        if not re.search('must match|shape|dimension|size', str(e), re.I):
+            raise
         raise NotYet('the axes do not fit. Transpose the last two only, `k.transpose(-2, -1)`: how many come before '
                      f'them may differ\ninputs: q, k and v of shape {tuple(args[0].shape)}') from None
 

@@ -17,7 +17,8 @@ def _codes(ids, k, size):
 def _discounts(counts):
     "What is held back from a count of 0, 1, 2, and 3 or more."
     n1, n2, n3, n4 = ((counts == j).sum() for j in range(1, 5))
-    if not (n1 and n2 and n3): return np.array([0, .5, .5, .5]) # too short a text to tell
+    if not (n1 and n2 and n3): # too short a text to tell
+        return np.array([0, .5, .5, .5])
     part = n1 / (n1 + 2*n2)
     return np.array([0, 1 - 2*part*n2/n1, 2 - 3*part*n3/n2, 3 - 4*part*n4/n3]).clip(0)
 
@@ -42,7 +43,8 @@ class _Level:
         return np.where(is_met, (own + self.held[at] * shorter) / self.total[at], shorter)
 
 class Counts:
-    "What follows the last `order` - 1 characters: counts of a text, mixed with those of shorter contexts."
+    """What follows the last `order` - 1 characters: counts of a text, mixed with those of shorter contexts. An order
+    that does not go with the text is a `ValueError`."""
     def __init__(self, ids, # (n,) the text as numbers from 0 to size - 1
                  order:int, # characters of the longest run: 1 to 9
                  size:int): # how many different characters there are
@@ -63,7 +65,8 @@ class Counts:
         ids = np.asarray(ids)
         p = np.full(len(ids), 1 / self.size)
         for k, level in enumerate(self.levels, 1):
-            if k <= len(ids): p[k - 1:] = level.mixed(_codes(ids, k, self.size), p[k - 1:])
+            if k <= len(ids):
+                p[k - 1:] = level.mixed(_codes(ids, k, self.size), p[k - 1:])
         return -np.log2(p[1:])
 
     def next(self, ids) -> np.ndarray: # (n,) the text so far as numbers

@@ -46,13 +46,13 @@ class Attention(Portable):
         fig, (bars, square) = figure(4.4, 3, cols=2)
         code, characters = self.data['codes'][self.layer][self.head], self.data['characters']
         past = range(max(0, self.place - 23), self.place + 1)
-        bars.bar([i - past[0] for i in past], _row(code, self.place)[past[0]:], color=COLOURS['blue'])
+        bars.bar([i - past[0] for i in past], _row(code, self.place)[past[0]:].tolist(), color=COLOURS['blue'])
         bars.set_xticks(range(len(past)), [plain_text(_SEEN.get(characters[i], characters[i])) for i in past])
         bars.set(ylabel='share', title=f'layer {self.layer + 1}, head {self.head + 1}', ylim=(0, 1))
         whole = torch.zeros(len(characters), len(characters))
         for i in range(len(characters)):
             whole[i, :i + 1] = _row(code, i)
-        square.imshow(whole.sqrt())
+        square.imshow(whole.sqrt().numpy())
         square.set(xlabel='looked at', ylabel='character', title='the whole head')
         square.grid(False)
         return fig

@@ -67,7 +67,8 @@ def sampler(next_scores, # a function of numbers (n, any length): scores (n, siz
             seed:int=0) -> Sampler:
     "An interactive picture of a text that grows, at each of these temperatures. Bad input is a ValueError."
     if not given: raise ValueError('sampler: give a character or more to go on from.')
-    if not 1 <= characters <= 500: raise ValueError(f'sampler writes 1 to 500 characters, got {characters}.')
+    if not 1 <= characters <= 500:
+        raise ValueError(f'sampler writes 1 to 500 characters, got {characters}.')
     if not temperatures or min(temperatures) <= 0:
         raise ValueError(f'each temperature must be above 0, got {tuple(temperatures)}.')
     ids = vocab.encode(given)[None].repeat(len(temperatures), 1)
