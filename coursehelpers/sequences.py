@@ -152,7 +152,8 @@ class LayerNorm(nn.Module):
 class Block(nn.Module):
     """x (b, n, d) in and out: attention by `heads`, then an MLP, each behind a layer norm, each
     added to what came in. `attend` and `norm` may be torch's own, which are faster."""
-    def __init__(self, d:int, heads:int, attend=attend, norm=LayerNorm,
+    def __init__(self, d:int, heads:int,
+                 attend=attend, norm=LayerNorm, # functions of (q, k, v, mask), and of d
                  drop:float=0.): # share of what is added that becomes 0 in training
         super().__init__()
         self.drop = nn.Dropout(drop)
@@ -205,6 +206,8 @@ class Transformer(nn.Module):
         self.embed = nn.ModuleList(nn.Embedding(size, d) for _ in range(3)) # now, 1 back, 2 back
         self.blocks = nn.ModuleList(Block(d, heads, attend, norm, drop) for _ in range(layers))
         self.norm, self.head = norm(d), nn.Linear(d, size)
+        for part in self.embed:
+            nn.init.normal_(part.weight, std=.1) # small, so that the blocks soon count
         slopes = torch.tensor([*(4.**-i for i in range(heads - 1)), 0])
         self.register_buffer('mask', causal_mask(context, slopes), persistent=False)
 
@@ -247,6 +250,7 @@ def text_learner(model, # numbers (b, n) in, scores out; knows its `context`
                  steps:int,
                  lr:float, # the highest rate of one cycle
                  batch_size:int=8, # windows a step
+                 decay:float=.1, # weight decay
                  seed:int=0) -> Learner: # of the windows that are drawn
     """A learner that draws windows anywhere in `train`; one epoch is `steps` steps. A text too
     short for one window is a `DataError`."""
@@ -260,7 +264,7 @@ def text_learner(model, # numbers (b, n) in, scores out; knows its `context`
     some = torch.linspace(0, len(valid) - model.context - 1, 64).long() # windows all over it
     dls = Dls.of(Batches(*pairs(train, model.context), rows, batch_size, device()),
                  Batches(*pairs(valid, model.context), some, 64, device()), device=device())
-    adam = partial(torch.optim.AdamW, betas=(.9, .99), weight_decay=.1, fused=True)
+    adam = partial(torch.optim.AdamW, betas=(.9, .99), weight_decay=decay, fused=True)
     return Learner(model, dls, mean_cost, lr, metrics=(), opt_func=adam, callbacks=[Clip(1.)])
 
 # %% ../nbs/full/14_text.ipynb #shares

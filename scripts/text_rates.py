@@ -16,18 +16,18 @@ from coursehelpers.sequences import Characters, Recurrent, Transformer, bits_of,
 from coursehelpers.tables.counts import Counts
 from coursehelpers.tables.language import deal, fingerprint, reference
 
-NETS = {'RNN': (partial(Recurrent, kind=nn.RNN), 1200), 'GRU': (partial(Recurrent, kind=nn.GRU), 500),
-        'Transformer': (Transformer, 300)}
+NETS = {'RNN': (partial(Recurrent, kind=nn.RNN), 1000), 'GRU': (partial(Recurrent, kind=nn.GRU), 420),
+        'Transformer': (Transformer, 250)}
 RATES = .001, .002, .004, .008
 
 
-def trained(make, steps, lr, seed, dealing=0):
+def trained(make, steps, lr, seed, dealing=0, decay=.1):
     "A row: the bits per character of a net, and of counts, on the topics held out by that dealing."
     train, valid = deal(reference(), dealing)
     vocab = Characters('\n'.join(train.values()))
     ids, held = (vocab.encode('\n'.join(texts.values())) for texts in (train, valid))
     torch.manual_seed(seed)
-    learn = text_learner(make(len(vocab)), ids, held, steps, lr, seed=seed)
+    learn = text_learner(make(len(vocab)), ids, held, steps, lr, decay=decay, seed=seed)
     start = time.perf_counter()
     learn.fit(1, quiet=True)
     seconds = time.perf_counter() - start
@@ -49,7 +49,7 @@ def main():
     print(machine(), date.today(), fingerprint(reference()), flush=True)
     if args.long:
         for seed in range(5):
-            print(json.dumps(trained(Transformer, args.long, 4e-3, seed, dealing=seed)), flush=True)
+            print(json.dumps(trained(Transformer, args.long, 4e-3, seed, dealing=seed, decay=1.)), flush=True)
         return
     for name, (make, steps) in NETS.items():
         for lr in RATES:
