@@ -83,7 +83,7 @@ def run_rnn(step, # a function (x, h, *weights) -> new h, like `rnn_step`
 def same(ours, # a function of x
          theirs, # another one, with the same parameters in it
          x, # what goes in, any float tensor
-         params) -> float: # the parameters, (name or not) tensors that have gradients
+         params) -> float: # the parameters inside both, tensors that want gradients
     """The largest difference between the two, in what comes out and in the gradients with respect
     to x and to `params`, each as a share of the largest number there (or of 1)."""
     found = []
@@ -161,6 +161,8 @@ class Block(nn.Module):
         self.norm1, self.norm2 = norm(d), norm(d)
         self.qkv, self.out = nn.Linear(d, 3*d), nn.Linear(d, d)
         self.mlp = nn.Sequential(nn.Linear(d, 4*d), nn.GELU(), nn.Linear(4*d, d))
+        for last in (self.out, self.mlp[2]):
+            nn.init.normal_(last.weight, std=.3 / last.in_features**.5) # each adds little at first
 
     def split(self, x:Tensor) -> Tensor:
         "Queries, keys and values of each head: (3, b, heads, n, d / heads)."
@@ -250,7 +252,6 @@ def text_learner(model, # numbers (b, n) in, scores out; knows its `context`
                  steps:int,
                  lr:float, # the highest rate of one cycle
                  batch_size:int=8, # windows a step
-                 decay:float=.1, # weight decay
                  seed:int=0) -> Learner: # of the windows that are drawn
     """A learner that draws windows anywhere in `train`; one epoch is `steps` steps. A text too
     short for one window is a `DataError`."""
@@ -264,7 +265,7 @@ def text_learner(model, # numbers (b, n) in, scores out; knows its `context`
     some = torch.linspace(0, len(valid) - model.context - 1, 64).long() # windows all over it
     dls = Dls.of(Batches(*pairs(train, model.context), rows, batch_size, device()),
                  Batches(*pairs(valid, model.context), some, 64, device()), device=device())
-    adam = partial(torch.optim.AdamW, betas=(.9, .99), weight_decay=decay, fused=True)
+    adam = partial(torch.optim.AdamW, betas=(.9, .99), weight_decay=.1, fused=True)
     return Learner(model, dls, mean_cost, lr, metrics=(), opt_func=adam, callbacks=[Clip(1.)])
 
 # %% ../nbs/full/14_text.ipynb #shares

@@ -21,13 +21,13 @@ NETS = {'RNN': (partial(Recurrent, kind=nn.RNN), 1000), 'GRU': (partial(Recurren
 RATES = .001, .002, .004, .008
 
 
-def trained(make, steps, lr, seed, dealing=0, decay=.1):
+def trained(make, steps, lr, seed, dealing=0):
     "A row: the bits per character of a net, and of counts, on the topics held out by that dealing."
     train, valid = deal(reference(), dealing)
     vocab = Characters('\n'.join(train.values()))
     ids, held = (vocab.encode('\n'.join(texts.values())) for texts in (train, valid))
     torch.manual_seed(seed)
-    learn = text_learner(make(len(vocab)), ids, held, steps, lr, decay=decay, seed=seed)
+    learn = text_learner(make(len(vocab)), ids, held, steps, lr, seed=seed)
     start = time.perf_counter()
     learn.fit(1, quiet=True)
     seconds = time.perf_counter() - start
@@ -49,7 +49,7 @@ def main():
     print(machine(), date.today(), fingerprint(reference()), flush=True)
     if args.long:
         for seed in range(5):
-            print(json.dumps(trained(Transformer, args.long, 4e-3, seed, dealing=seed, decay=1.)), flush=True)
+            print(json.dumps(trained(Transformer, args.long, 4e-3, seed, dealing=seed)), flush=True)
         return
     for name, (make, steps) in NETS.items():
         for lr in RATES:

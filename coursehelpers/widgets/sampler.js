@@ -41,6 +41,10 @@ function render({model, el}) {
   const {say} = shell(el, make('div', {class: 'ch-cols'}, panel(title('The text so far'), out), hand))
   const send = exchange(model, ['at', 'length'], () => ({at, length}), load)
 
+  const there = () => {
+    const [characters, percents] = bars[at][length - 1]
+    return [...characters].map((c, i) => [c, percents[i]])
+  }
   function bar([c, percent], drawn) {
     return make(
       'div',
@@ -52,7 +56,7 @@ function render({model, el}) {
   }
   function words() {
     const last = texts[at][length - 1]
-    const found = bars[at][length - 1].find(([c]) => c === last)
+    const found = there().find(([c]) => c === last)
     const chance = found ? `a chance of ${found[1]} %` : 'a chance of its own below the bars'
     return `Temperature ${temperatures[at]}: character ${length} is ${spoken(last)}, ${chance}.`
   }
@@ -64,7 +68,7 @@ function render({model, el}) {
       text.slice(0, -1),
       make('span', {class: 'last'}, text.at(-1) === '\n' ? '↵\n' : text.at(-1))
     )
-    rows.replaceChildren(...bars[at][length - 1].map(pair => bar(pair, pair[0] === text.at(-1))))
+    rows.replaceChildren(...there().map(pair => bar(pair, pair[0] === text.at(-1))))
     heat.value = at
     heat.setAttribute('aria-valuetext', String(temperatures[at]))
     size.value = length

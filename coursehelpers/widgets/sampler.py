@@ -6,6 +6,8 @@
 __all__ = ['drawn', 'Sampler', 'sampler']
 
 # %% ../../nbs/tools/widgets/sampler.ipynb #imports
+import textwrap
+
 import torch
 import traitlets
 
@@ -38,10 +40,11 @@ class Sampler(Portable):
         "The text so far, and bars of what could have come at its last place."
         fig, (page, bars) = figure(4.4, 2.6, cols=2)
         page.axis('off')
-        page.text(0, 1, plain_text((self.data['given'] + self.text)[-380:]), va='top', fontsize=8, wrap=True,
-                  family='monospace')
-        characters, percent = zip(*self.data['bars'][self.at][self.length - 1][::-1])
-        bars.barh([plain_text(_SEEN.get(c, c)) for c in characters], percent, color=COLOURS['blue'])
+        lines = (self.data['given'] + self.text).splitlines()
+        wrapped = '\n'.join(textwrap.fill(line, 58, drop_whitespace=False) for line in lines)
+        page.text(0, 1, plain_text(wrapped), va='top', fontsize=8, family='monospace')
+        characters, percent = self.data['bars'][self.at][self.length - 1]
+        bars.barh([plain_text(_SEEN.get(c, c)) for c in characters[::-1]], percent[::-1], color=COLOURS['blue'])
         bars.set(xlim=(0, 100), xlabel='%', title=f'temperature {self.data["temperatures"][self.at]:g}')
         return fig
 
@@ -78,7 +81,8 @@ def sampler(next_scores, # a function of numbers (n, any length): scores (n, siz
         new, order, p = drawn(next_scores(ids), temperatures, u)
         ids = torch.cat([ids, new[:, None]], 1)
         for row, best, parts in zip(bars, order[:, :5].tolist(), (100 * p[:, :5]).round().int().tolist()):
-            row.append([[c, part] for c, part in zip(vocab.decode(best), parts) if part])
+            parts = [part for part in parts if part]
+            row.append([vocab.decode(best[:len(parts)]), parts])
     texts = [vocab.decode(row) for row in ids[:, -characters:].tolist()]
     middle = min(range(len(temperatures)), key=lambda i: abs(temperatures[i] - .7))
     data = dict(given=given, texts=texts, bars=bars, temperatures=list(map(float, temperatures)))
