@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 SLOWEST = ('06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '12_segmentation.ipynb', '13_equation.ipynb',
-           '15_recap.ipynb')
+           '14_text.ipynb', '15_recap.ipynb')
 
 
 def names(folder):
