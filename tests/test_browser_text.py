@@ -100,6 +100,7 @@ def test_it_walks_and_stops(page, at):
     press(at, 'walk')
     wait(lambda: of(page, 'a.place') > 4)
     press(at, 'stop')
+    page.wait_for_timeout(600) # the last step may still be on its way to the kernel
     here = of(page, 'a.place')
     page.wait_for_timeout(600)
     assert of(page, 'a.place') == here and here < 30
