@@ -244,6 +244,17 @@ def said(at): return at.get_by_role('status').text_content()
 def score(at, i=0): return at.locator('.ch-score b').nth(i).text_content()
 
 
+def letters_stay(page, targets):
+    "Letters typed at these places of a picture must not reach JupyterLab, where some insert or delete a cell."
+    cells = page.locator('.jp-Notebook .jp-Cell')
+    count = cells.count()
+    for target in targets:
+        target.focus()
+        for key in 'abdmxzdd':
+            page.keyboard.press(key)
+    assert cells.count() == count
+
+
 def static_page(folder, *pictures, theme='light'):
     "The address of a page made by nbconvert, light or dark, from a notebook with these pictures as stored outputs."
     import nbformat

@@ -11,6 +11,7 @@ from tests.browser import (
     cell,
     in_lab,
     kernel,
+    letters_stay,
     module,
     need_browser,
     number,
@@ -149,16 +150,8 @@ def test_bad_numbers_are_refused_in_words(page, fit, typed):
 
 
 def test_letters_stay_in_the_picture(page, fit, relus):
-    cells = page.locator('.jp-Notebook .jp-Cell')
-    count = cells.count()
-    targets = [number(fit, 'a'), slider(fit, 'a'), fit.locator('select'), fit.get_by_role('button', name='reset'),
-               relus.locator('.ch-grip').first]
-    for target in targets:
-        target.focus()
-        for key in 'abdmxz':
-            page.keyboard.press(key)
-        page.keyboard.press('d')
-    assert cells.count() == count
+    letters_stay(page, [number(fit, 'a'), slider(fit, 'a'), fit.locator('select'),
+                        fit.get_by_role('button', name='reset'), relus.locator('.ch-grip').first])
     number(fit, 'a').fill('1')
 
 

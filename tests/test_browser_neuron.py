@@ -1,5 +1,7 @@
 "The live neuron in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
 
+import json
+
 import pytest
 
 from coursehelpers.celsius import scale, thermometer, too_hot
@@ -9,6 +11,8 @@ from tests.browser import (
     cell,
     in_lab,
     kernel,
+    letters_stay,
+    module,
     need_browser,
     new_page,
     of,
@@ -215,14 +219,8 @@ def test_bad_numbers_are_refused(page, line, typed):
 
 
 def test_letters_stay_in_the_picture(page, line):
-    cells = page.locator('.jp-Notebook .jp-Cell')
-    count = cells.count()
-    for target in (slider(line, 'w'), box(line, 'b, exact value'), line.locator('select'),
-                   line.get_by_role('button', name='1 forward')):
-        target.focus()
-        for key in 'abdmxzdd':
-            page.keyboard.press(key)
-    assert cells.count() == count
+    letters_stay(page, [slider(line, 'w'), box(line, 'b, exact value'), line.locator('select'),
+                        line.get_by_role('button', name='1 forward')])
 
 
 # The maths of the page against Python
@@ -230,13 +228,10 @@ def test_letters_stay_in_the_picture(page, line):
 def test_page_s_arithmetic(browser):
     page = new_page(browser)
     page.goto('about:blank')
-    call = '''async ([text, rows]) => {
-        const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"})))
-        return rows.map(r => m.passes(...r))
-    }'''
     rows = [[x, y, w, b, squash] for x, y, w,
             b in ((37, .3, .1, -2.5), (-40, 1, .02, 3), (0, 0, 5, -1), (100, 1, -.03, .2)) for squash in (False, True)]
-    for row, got in zip(rows, page.evaluate(call, [one_neuron([0, 1], [0, 1])._esm, rows]), strict=True):
+    found = module(page, one_neuron([0, 1], [0, 1]), f'{json.dumps(rows)}.map(r => m.passes(...r))')
+    for row, got in zip(rows, found, strict=True):
         assert got == pytest.approx(passes(*row), rel=1e-12, abs=1e-14)
     assert not page.faults
 

@@ -7,6 +7,7 @@ from tests.browser import (
     cell,
     in_lab,
     kernel,
+    letters_stay,
     module,
     need_browser,
     new_page,
@@ -135,14 +136,8 @@ def test_it_writes(page, text):
 
 
 def test_letters_stay_in_the_pictures(page, at, text):
-    cells = page.locator('.jp-Notebook .jp-Cell')
-    count = cells.count()
-    there = slider(at, 'character'), at.get_by_label('head'), slider(text, 'temperature'), text.locator('.cl-out')
-    for target in there:
-        target.focus()
-        for key in 'abdmxzdd':
-            page.keyboard.press(key)
-    assert cells.count() == count
+    letters_stay(page, [slider(at, 'character'), at.get_by_label('head'), slider(text, 'temperature'),
+                        text.locator('.cl-out')])
 
 
 # The arithmetic of the page against Python

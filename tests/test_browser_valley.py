@@ -1,5 +1,7 @@
 "The valley in real browsers: JupyterLab with its kernel, a page without one, a page without scripts."
 
+import json
+
 import pytest
 
 from coursehelpers.widgets.valley import rolled, valley
@@ -7,6 +9,8 @@ from tests.browser import (
     cell,
     in_lab,
     kernel,
+    letters_stay,
+    module,
     need_browser,
     new_page,
     number,
@@ -94,13 +98,7 @@ def test_python_moves_the_picture(page, at):
 
 
 def test_letters_stay_in_the_picture(page, at):
-    cells = page.locator('.jp-Notebook .jp-Cell')
-    count = cells.count()
-    for target in (slider(at, 'learning rate'), slider(at, 'start'), number(at, 'momentum')):
-        target.focus()
-        for key in 'abdmxzdd':
-            page.keyboard.press(key)
-    assert cells.count() == count
+    letters_stay(page, [slider(at, 'learning rate'), slider(at, 'start'), number(at, 'momentum')])
 
 
 # The maths of the page against Python
@@ -108,12 +106,8 @@ def test_letters_stay_in_the_picture(page, at):
 def test_page_s_arithmetic(browser):
     page = new_page(browser)
     page.goto('about:blank')
-    call = '''async ([text, rows]) => {
-        const m = await import(URL.createObjectURL(new Blob([text], {type: "text/javascript"})))
-        return rows.map(r => m.roll(...r))
-    }'''
     rows = [[[1, 20], [-8, 1.5], lr, momentum, 40] for lr in (.01, .095, .15) for momentum in (0, .6, .95)]
-    for row, got in zip(rows, page.evaluate(call, [valley(20, 1)._esm, rows]), strict=True):
+    for row, got in zip(rows, module(page, valley(20, 1), f'{json.dumps(rows)}.map(r => m.roll(...r))'), strict=True):
         path, losses = rolled(*row)
         assert got['losses'] == pytest.approx(losses.tolist(), rel=1e-9)
         assert sum(got['path'], []) == pytest.approx(path.flatten().tolist(), rel=1e-9, abs=1e-12)
