@@ -28,12 +28,13 @@ def in_sight(page, selector): return [at for at in page.locator(selector).all() 
 
 
 def test_the_title_stands_on_top_and_what_prepares_is_folded(opened):
+    folded, code = (opened.locator(f'.jp-CodeCell:has({part})') for part in ('.jp-InputPlaceholder', '.cm-content'))
+    for words in ('Set up the course', 'import math'): # cells come one after another
+        wait(lambda words=words: folded.filter(has_text=words).count() == 1, 30)
+    # the first code that one sees moves something
+    wait(lambda: code.count() and 'fit_by_hand' in code.first.text_content(), 30)
+    wait(lambda: code.first.bounding_box()['y'] < 600)
     assert opened.get_by_role('heading', name='Start here').bounding_box()['y'] < 200
-    folded = opened.locator('.jp-CodeCell:has(.jp-InputPlaceholder)').all_text_contents()
-    assert any('Set up the course' in text for text in folded) and any('import math' in text for text in folded)
-    first = opened.locator('.jp-CodeCell:has(.cm-content)').first
-    assert 'fit_by_hand' in first.text_content(), 'the first code that one sees moves something'
-    assert first.bounding_box()['y'] < 600
 
 
 def test_nobody_is_asked_anything(opened):
@@ -52,4 +53,4 @@ def test_no_code_runs_off_the_edge(opened, lesson):
     notebook = opened.locator('.jp-NotebookPanel:not(.lm-mod-hidden)')
     wait(lambda: notebook.locator('.jp-CodeCell .cm-content').count() > 3, 30)
     too_wide = 'all => all.filter(e => e.scrollWidth > e.clientWidth + 1).length'
-    assert notebook.locator('.cm-scroller').evaluate_all(too_wide) == 0
+    wait(lambda: notebook.locator('.cm-scroller').evaluate_all(too_wide) == 0) # lines wrap once the width is known
