@@ -46,15 +46,16 @@ _mime = 'application/vnd.coursehelpers.record+json'
 
 @dataclass
 class Record:
-    "A measured number: one value per seed, and where it was measured."
+    "A measured number: one value per seed, or per something else, and where it was measured."
     name: str
-    values: list # one number per seed
+    values: list # one number per seed, or what `per` says
     unit: str = ''
     seconds: float = None # for the whole job, all seeds
     device: str = '' # in words
     lower_is_better: bool = True
     profile: str = '' # the settings' profile
     data: str = '' # the data set
+    per: str = 'seed' # what there is one value for
 
     @classmethod
     def of(cls, values:dict):
@@ -79,9 +80,9 @@ class Record:
         return f'{text} {self.unit}'.strip()
 
     def __repr__(self):
-        facts = [_count(self.n, 'seed'), f'{self.seconds:.3g} s' if self.seconds is not None else '', self.device]
+        facts = [_count(self.n, self.per), f'{self.seconds:.3g} s' if self.seconds is not None else '', self.device]
         said = f'{self.name.replace("_", " ")} {self.number()} ({", ".join(filter(None, facts))})'
-        return said if self.headline else said + '\nFewer than five seeds: good for a try, not for a claim.'
+        return said if self.headline else said + f'\nFewer than five {self.per}s: good for a try, not for a claim.'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {'text/plain': repr(self), _mime: asdict(self)}
@@ -91,12 +92,13 @@ _session = {}
 
 # %% ../nbs/tools/results.ipynb #0612d047
 def record(name:str, # the same in the full and the clean notebook, unique in the course
-           values, # one number per seed: five or more for a headline
+           values, # one number per seed, or what `per` says: five or more for a headline
            unit:str='',
            seconds:float=None, # for the whole job, from files to numbers, all seeds
            device=None, # 'cpu', 'cuda', a torch.device, or None for the one the course computes on
            lower_is_better:bool=True, # True for errors and seconds, False for accuracy
-           data:str='') -> Record: # the data set's name
+           data:str='', # the data set's name
+           per:str='seed') -> Record: # what there is one value for: seed, split, topic
     "Keep a measured number. Let it be the last line of its cell, to be shown. No number is a `ValueError`."
     try:
         values = [float(v) for v in values]
@@ -105,7 +107,7 @@ def record(name:str, # the same in the full and the clean notebook, unique in th
     if not values or not all(map(math.isfinite, values)):
         raise ValueError(f'record({name!r}): values is {values}. Give one number per seed; a run that failed has none.')
     seconds = None if seconds is None else float(seconds)
-    _session[name] = Record(name, values, unit, seconds, machine(device), lower_is_better, profile().name, data)
+    _session[name] = Record(name, values, unit, seconds, machine(device), lower_is_better, profile().name, data, per)
     return _session[name]
 
 # %% ../nbs/tools/results.ipynb #recorded

@@ -141,13 +141,14 @@ def launch_table(nbs:dict) -> str: # full notebooks by file name
 
 # %% ../../nbs/tools/author/launch.ipynb #a3235665
 def results_table(records:dict) -> str: # {name: values as in results.json}
-    "A Markdown table of the course's own numbers: mean ± spread, seeds, seconds, machine."
+    "A Markdown table of the course's own numbers: mean ± spread, what of, seconds, machine."
     from coursehelpers.results import Record
-    rows = ['| lesson | what | result | seeds | seconds | data | machine |', '|---|---|---|---|---|---|---|']
+    rows = ['| lesson | what | result | values | seconds | data | machine |', '|---|---|---|---|---|---|---|']
     for values in records.values():
         r = Record.of(values)
-        what, seconds = r.name.replace('_', ' '), '' if r.seconds is None else f'{r.seconds:.3g}'
-        rows.append(f'| {values["lesson"]} | {what} | {r.number()} | {r.n} | {seconds} | {r.data} | {r.device} |')
+        what, count = r.name.replace('_', ' '), f'{r.n} {r.per}s'
+        seconds = '' if r.seconds is None else f'{r.seconds:.3g}'
+        rows.append(f'| {values["lesson"]} | {what} | {r.number()} | {count} | {seconds} | {r.data} | {r.device} |')
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/author/launch.ipynb #76087043
