@@ -138,7 +138,7 @@ def train(x, y, # (n, inputs) and (n,)
     return params, seen
 
 # %% ../nbs/full/15_recap.ipynb #diagnose
-def diagnose(losses, # the mean training loss of each epoch, a list of 15 floats
+def diagnose(losses, # the mean training loss of each of 15 epochs; the last may be nan
              error): # the part of the held-out digits that is wrong, 0 to 1
     """What ails a `trial`: 'softmax twice', 'gradients kept' (never zeroed) or 'labels shuffled';
     or 'healthy'."""

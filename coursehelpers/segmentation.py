@@ -136,7 +136,7 @@ class Up(nn.Module):
         return self.mix(grown(deep, skip))
 
 class UNet(nn.Module):
-    "Any encoder that `encoder_of` gives, and as many steps up as it has steps down."
+    "Any encoder that `encoder_of` gives, and a step up for each of its finer layers."
     def __init__(self, encoder:nn.Module, # gives its layers, the finest first
                  n:int, # how many names
                  most:int=256): # channels of a step up

@@ -139,7 +139,7 @@ def attend(q, k, v, # (..., n, d) each
 class LayerNorm(nn.Module):
     """Over the last axis: minus the mean, divided by the root of (variance + 1e-5), times `weight`
     (d,), which begins at 1, plus `bias` (d,), which begins at 0; both are learned. The variance is
-    the mean of the squares: it divides by d. LayerNorm(d) makes one; any shape (..., d) in."""
+    the mean of the squares of what is left. LayerNorm(d) makes one; any shape (..., d) in."""
     def __init__(self, d:int):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(d)), nn.Parameter(torch.zeros(d))

@@ -16,8 +16,8 @@ from coursehelpers.sequences import Characters, Recurrent, Transformer, bits_of,
 from coursehelpers.tables.counts import Counts
 from coursehelpers.tables.language import deal, fingerprint, reference
 
-NETS = {'RNN': (partial(Recurrent, kind=nn.RNN), 1000), 'GRU': (partial(Recurrent, kind=nn.GRU), 420),
-        'Transformer': (Transformer, 250)}
+NETS = {'RNN': (partial(Recurrent, kind=nn.RNN), 290), 'GRU': (partial(Recurrent, kind=nn.GRU), 125),
+        'Transformer': (Transformer, 125)}
 RATES = .001, .002, .004, .008
 
 
