@@ -368,7 +368,7 @@ def test_static_files_and_readme(tree):
         'e': dict(name='e', values=[1, 2, 3, 4, 5], lesson='07')
     }
     page = (tree / 'README.md').read_text()
-    assert '| 07 T |' in page and '| 07 | e | 3.0 ± 1.6 | 5 |' in page
+    assert '| 07 T |' in page and '| 07 | e | 3.0 ± 1.6 | 5 seeds |' in page
 
 
 def test_what_was_changed_or_lost_is_made_again(tree):
