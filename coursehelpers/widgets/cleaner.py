@@ -6,10 +6,8 @@
 __all__ = ['write_correction', 'cleaned', 'Cleaner']
 
 # %% ../../nbs/tools/widgets/cleaner.ipynb #ab0ace21
-import base64
 import csv
 import hashlib
-import io
 import math
 import os
 from dataclasses import replace
@@ -25,7 +23,7 @@ from ..base.files import DataError, locked, shipped, whole
 from ..images.sets import Pictures, Problem
 from ..plots import figure, plain_text
 from ..settings import settings
-from .portable import Portable, javascript, styles
+from .portable import Portable, javascript, picture_url, styles
 
 # %% ../../nbs/tools/widgets/cleaner.ipynb #f91e435e
 def _home(pictures):
@@ -130,12 +128,6 @@ def _thumb(pixels):
     im.thumbnail((128, 128))
     return im
 
-def _url(im):
-    "The picture as an address that holds it."
-    out = io.BytesIO()
-    im.save(out, 'jpeg', quality=80)
-    return f'data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}'
-
 # %% ../../nbs/tools/widgets/cleaner.ipynb #e4613645
 def _state(now):
     "A choice in words."
@@ -165,7 +157,8 @@ class Cleaner(Portable):
         rows, *scores = _worst(learn, getattr(self.pictures, split), k)
         self._thumbs = [_thumb(pixels) for pixels in learn.dls.pixels(rows)]
         items = [_item(self.pictures, *of) for of in zip(rows.tolist(), *scores)]
-        data = dict(vocab=list(self.pictures.vocab), items=items, urls=[_url(im) for im in self._thumbs], keys=_help)
+        data = dict(vocab=list(self.pictures.vocab), items=items,
+                    urls=[picture_url(im, quality=80) for im in self._thumbs], keys=_help)
         super().__init__(data=data, choices=self._before(items))
         self.observe(self._chose, 'choices') # what was chosen on another day is written already
 

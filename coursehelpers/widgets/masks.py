@@ -6,9 +6,6 @@
 __all__ = ['MaskSlider', 'mask_slider']
 
 # %% ../../nbs/tools/widgets/masks.ipynb #wmasks-imports
-import base64
-import io
-
 import traitlets
 from PIL import Image
 from torch import Tensor
@@ -16,16 +13,14 @@ from torch import Tensor
 from ..images.masks import ignored
 from ..images.overlays import legend, overlay, tints
 from ..plots import figure
-from .portable import Finite, Portable, javascript, styles
+from .portable import Finite, Portable, javascript, picture_url, styles
 
 # %% ../../nbs/tools/widgets/masks.ipynb #wmasks-parts
 _stripes = {'///': 135, '---': 180, '\\\\\\': 45, '|||': 90} # hatches of matplotlib, as angles in CSS
 
 def _url(pixels, kind):
-    "A picture (h, w, c) as text that a page can show."
-    out = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(out, kind, quality=80, optimize=True)
-    return f'data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}'
+    "A picture (h, w, c) as an address that holds it."
+    return picture_url(Image.fromarray(pixels.numpy()), kind, quality=80, optimize=True)
 
 def _swatch(name, colour, hatch):
     "(name, colour, stripes) for the legend of the page."

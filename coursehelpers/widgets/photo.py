@@ -7,7 +7,6 @@ __all__ = ['Photo', 'your_photo', 'Cutout', 'your_cutout']
 
 # %% ../../nbs/tools/widgets/photo.ipynb #photo-import
 import base64
-import io
 import tempfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from PIL import Image
 from ..base.files import DataError
 from ..images.reading import read_picture
 from ..plots import COLOURS, figure, plain_text
-from .portable import Portable, javascript, styles
+from .portable import Portable, javascript, picture_url, styles
 
 # %% ../../nbs/tools/widgets/photo.ipynb #photo-class
 _side = 192 # pixels of the longer side that is shown
@@ -36,12 +35,6 @@ def _answer(learn, file):
     parts = dict(zip(learn.dls.vocab, probabilities.tolist()))
     return label, dict(sorted(parts.items(), key=lambda item: -item[1]))
 
-def _url(im):
-    "The picture as text that a page can show: JPEG, or PNG where it is see-through."
-    out, kind = io.BytesIO(), 'png' if im.mode == 'RGBA' else 'jpeg'
-    im.save(out, kind, quality=85)
-    return f'data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}'
-
 class Photo(Portable):
     """A place for a photograph and what `learn.predict` says of it. `label` (None: not sure) and `parts`
     ({label: probability}, the likeliest first) hold the last answer."""
@@ -56,8 +49,9 @@ class Photo(Portable):
     def look(self, file): # path of a picture
         "Show what the net says of the picture in a file. What is no picture is a `DataError`."
         self._ask(file)
-        name = Path(file).name
-        self.shown = dict(name=name, url=_url(self._photo), found=list(self.parts.items())[:3],
+        name, see_through = Path(file).name, self._photo.mode == 'RGBA'
+        url = picture_url(self._photo, 'png' if see_through else 'jpeg', quality=85)
+        self.shown = dict(name=name, url=url, found=list(self.parts.items())[:3],
                           said=f'{name}: {self._told()}')
 
     def _ask(self, file):
