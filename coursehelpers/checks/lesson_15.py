@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..exercises import NotYet, agree, call, codes, exercise, is_pair, slips, wrong_if
-from ..recap import by_anna, by_boris, by_chen, trial
+from ..recap import by_anna, by_boris, by_chen, mended_step, trial
 from ..results import standard_error
 
 # %% ../../nbs/tools/checks/lesson_15.ipynb #scaled-check
@@ -42,13 +42,11 @@ def _scaled(fn):
         'that divides by the variance: its root is the standard deviation':
             moved / torch.where(spread > 0, spread**2, 1.),
     }, given, right=right)
-    if torch.is_tensor(got) and not got.isfinite().all():
-        raise NotYet('a column that never changes in `by` has a deviation of 0: divide it by 1 instead\n'
-                     f'inputs: {given}')
+    wrong_if(torch.is_tensor(got) and not got.isfinite().all(),
+             'a column that never changes in `by` has a deviation of 0: divide it by 1 instead', given)
     still = spread == 0
-    if torch.is_tensor(got) and got.shape == x.shape and (got - right)[:, still].abs().max() > .01:
-        raise NotYet('a column that never changes in `by` is moved, and not stretched: it becomes x minus its mean\n'
-                     f'inputs: {given}')
+    wrong_if(torch.is_tensor(got) and got.shape == x.shape and (got - right)[:, still].abs().max() > .01,
+             'a column that never changes in `by` is moved, and not stretched: it becomes x minus its mean', given)
     by_n = moved / torch.where(spread > 0, by.std(0, correction=0), 1.)
     try:
         agree(got, by_n, given)
@@ -285,15 +283,7 @@ def _wrong_share(fn):
 def _number(v): return v.item() if torch.is_tensor(v) and v.numel() == 1 else v
 
 # %% ../../nbs/tools/checks/lesson_15.ipynb #diagnose-check
-_faults = {'healthy': None, 'softmax twice': by_anna, 'gradients kept': by_boris, 'labels shuffled': by_chen}
-
-def _healthy(model, opt, xb, yb):
-    "A step without a mistake."
-    loss = F.cross_entropy(model(xb), yb)
-    opt.zero_grad()
-    loss.backward()
-    opt.step()
-    return loss
+_faults = {'healthy': mended_step, 'softmax twice': by_anna, 'gradients kept': by_boris, 'labels shuffled': by_chen}
 
 @lru_cache
 def _run(step, seed):
@@ -308,17 +298,15 @@ def _run(step, seed):
 def _diagnose(fn):
     for name, step in _faults.items():
         for seed in random.sample(range(1000, 1005), 2):
-            losses, error = _run(step or _healthy, seed)
+            losses, error = _run(step, seed)
             said = call(fn, list(losses), error)
             facts = f'losses from {losses[0]:.3g} to {losses[-1]:.3g}, highest {max(losses):.3g}, error {error:.2f}'
-            if said not in _faults:
-                raise NotYet(f'it says {said!r}: give one of {", ".join(_faults)}\ninputs: {facts}')
-            if said != name:
-                raise NotYet(f'a run that is {name!r} was called {said!r}\ninputs: {facts}')
+            wrong_if(said not in _faults, f'it says {said!r}: give one of {", ".join(_faults)}', facts)
+            wrong_if(said != name, f'a run that is {name!r} was called {said!r}', facts)
     lost = [1.4, 2.7, 8e20] + 12 * [float('nan')]
-    if fn(lost, .9) != 'gradients kept':
-        raise NotYet('kept gradients may end in nan, which is larger than nothing: look at the highest loss of all\n'
-                     'inputs: losses 1.4, 2.7, 8e20, nan, ..., nan, error 0.9')
+    wrong_if(fn(lost, .9) != 'gradients kept',
+             'kept gradients may end in nan, which is larger than nothing: look at the highest loss of all',
+             'losses 1.4, 2.7, 8e20, nan, ..., nan, error 0.9')
 
 # %% ../../nbs/tools/checks/lesson_15.ipynb #mended-check
 def _model():
