@@ -14,7 +14,7 @@ from .base.files import DataError, whole
 from .base.names import did_you_mean
 from .exercises import Note
 from .metrics import split_difference
-from .results import recorded
+from .results import counted, recorded
 
 # %% ../nbs/tools/report.ipynb #report-records
 def _record_of(name):
@@ -62,10 +62,9 @@ def _about_data(data, labels, held_out):
 def _about_number(found, what):
     "A record in words, with what it lacks."
     if found is None: return [f'No {what} was recorded.']
-    values = f'{found.n} {"value" if found.n == 1 else "values"}'
     took = 'seconds not recorded' if found.seconds is None else f'{found.seconds:.2g} s'
     few = '' if found.headline else ' Fewer than five values: good for a try, not for a claim.'
-    return [f'`{found.name}`: **{found.number()}** ({values}, {took}, {found.device}).{few}']
+    return [f'`{found.name}`: **{found.number()}** ({counted(found.n, "value")}, {took}, {found.device}).{few}']
 
 def _about_result(found, baseline, share):
     "The result, and what it is next to the baseline."

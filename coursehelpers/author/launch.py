@@ -142,11 +142,11 @@ def launch_table(nbs:dict) -> str: # full notebooks by file name
 # %% ../../nbs/tools/author/launch.ipynb #a3235665
 def results_table(records:dict) -> str: # {name: values as in results.json}
     "A Markdown table of the course's own numbers: mean ± spread, what of, seconds, machine."
-    from coursehelpers.results import Record
+    from coursehelpers.results import Record, counted
     rows = ['| lesson | what | result | values | seconds | data | machine |', '|---|---|---|---|---|---|---|']
     for values in records.values():
         r = Record.of(values)
-        what, count = r.name.replace('_', ' '), f'{r.n} {r.per}s'
+        what, count = r.name.replace('_', ' '), counted(r.n, r.per)
         seconds = '' if r.seconds is None else f'{r.seconds:.3g}'
         rows.append(f'| {values["lesson"]} | {what} | {r.number()} | {count} | {seconds} | {r.data} | {r.device} |')
     return '\n'.join(rows)
