@@ -37,7 +37,7 @@ def by_chen(model, opt, xb, yb): # a net, its optimizer, a batch
     opt.step()
     return loss
 
-# %% ../nbs/full/15_recap.ipynb #trial
+# %% ../nbs/full/15_recap.ipynb #digits-parts
 def digits_in_parts(seed:int=0): # of the split
     "(x, y, new_x, new_y): 1,438 digits to train on, 359 held out, as vectors of 64 scaled numbers."
     p = digits(seed=seed)
@@ -45,6 +45,7 @@ def digits_in_parts(seed:int=0): # of the split
     x = scaled(x, x[p.train])
     return x[p.train], p.y[p.train], x[p.valid], p.y[p.valid]
 
+# %% ../nbs/full/15_recap.ipynb #trial
 def trial(step, seed=0, lr=.3, epochs=15): # (model, opt, xb, yb) -> loss; its start, rate, length
     "(the mean loss of each epoch, the part of the held-out digits that is wrong) with this step."
     x, y, new_x, new_y = digits_in_parts(seed)
@@ -62,7 +63,7 @@ def trial(step, seed=0, lr=.3, epochs=15): # (model, opt, xb, yb) -> loss; its s
 def scaled(x, # (m, d) rows of any kind: to train on, or held out
            by): # (n, d) the training rows
     """The columns of `x`, moved and stretched as it takes to give each column of `by` mean 0 and
-    standard deviation 1: float (m, d). A column that never changes in `by` is moved, and not
+    standard deviation 1: float (m, d). A column whose deviation in `by` is 0 is moved, and not
     stretched."""
     spread = by.std(0)
     return (x - by.mean(0)) / torch.where(spread > 0, spread, 1.)
@@ -70,9 +71,10 @@ def scaled(x, # (m, d) rows of any kind: to train on, or held out
 # %% ../nbs/full/15_recap.ipynb #first_params
 def first_params(inputs, hidden, labels, # how many numbers there are in each of the three layers
                  seed=0): # where the random numbers start
-    """[w1, b1, w2, b2] for relu(x @ w1 + b1) @ w2 + b2 with x (n, inputs): float32 tensors that
-    want a gradient. The weights of a layer are random around 0, with a standard deviation of
-    1 over the root of the numbers that come in; biases are 0. The same seed gives the same."""
+    """[w1, b1, w2, b2] of a net with one hidden layer, (inputs, hidden), (hidden,),
+    (hidden, labels) and (labels,): float32 tensors that want a gradient. The weights of a layer are
+    random around 0, with a standard deviation of 1 over the root of the numbers that come in;
+    biases are 0. The same seed gives the same."""
     g = torch.Generator().manual_seed(seed)
     w1 = torch.randn(inputs, hidden, generator=g) / inputs**.5
     w2 = torch.randn(hidden, labels, generator=g) / hidden**.5
@@ -138,11 +140,11 @@ def train(x, y, # (n, inputs) and (n,)
     return params, seen
 
 # %% ../nbs/full/15_recap.ipynb #diagnose
-def diagnose(losses, # the mean training loss of each of 15 epochs; the last may be nan
+def diagnose(losses, # the mean training loss of each of 15 epochs; the later ones may be nan
              error): # the part of the held-out digits that is wrong, 0 to 1
     """What ails a `trial`: 'softmax twice', 'gradients kept' (never zeroed) or 'labels shuffled';
     or 'healthy'."""
-    if not max(losses) < 5: return 'gradients kept'
+    if not all(loss < 5 for loss in losses): return 'gradients kept'
     if error > .5: return 'labels shuffled'
     if losses[-1] > 1.46: return 'softmax twice'
     return 'healthy'
