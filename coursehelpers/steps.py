@@ -70,8 +70,8 @@ def random_readings(seed:int): # where the random numbers start
     return c, 1.8*c + 32 + 0.5*torch.randn(8).double()
 
 # %% ../nbs/full/17_step_size.ipynb #crawl-asked
-def steps_to_half(steep:float, # the largest curvature, more than twice as large as
-                  flat:float) -> float: # the smallest
+def steps_to_half(steep:float, # the largest curvature, above 2 * flat
+                  flat:float) -> float: # the smallest one
     "How many steps halve the distance along the flattest direction, at the largest safe rate."
     return math.log(0.5) / math.log(factor(2/steep, flat))
 
@@ -110,8 +110,8 @@ def roll(x, # inputs (n,)
          w=0., # the first weight
          b=0.): # the first bias
     """`walk_down` with momentum: w and b each step along a running sum of their own slopes, in
-    place of the slope. Both sums begin at 0, `momentum` is the 0.9 of the valley above, and the
-    newest slope is in the sum before the step. `grad_by_hand(w, b, x, y)` gives the two slopes.
+    place of the slope. Both sums begin at 0, `momentum` is the 0.9 of the running sum above, and
+    the newest slope is in the sum before the step. `grad_by_hand(w, b, x, y)` gives the two slopes.
     Gives every pair (w, b) on the way, the start included: a float64 tensor (steps + 1, 2)."""
     path, w_sum, b_sum = [(w, b)], 0., 0.
     for _ in range(steps):
