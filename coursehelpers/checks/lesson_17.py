@@ -156,6 +156,40 @@ def _is_float(got, given):
     wrong_if(got.numel() > 1, f'got shape {tuple(got.shape)}, expected one number', given)
     wrong_if(True, 'got a tensor, expected a float: `.item()` gives it', given)
 
+# %% ../../nbs/tools/checks/lesson_17.ipynb #best-check
+def _best_slips(steep, flat):
+    "What the usual mistakes give, as floats."
+    return {
+        'that is the limit: there the factor of the steep direction is -1': 2/steep,
+        'that is 1 / steep: there the factor of the steep direction is 0, and the flat one waits': 1/steep,
+        'that is 1 / flat: it is best for the flat direction alone, and the steep one explodes': 1/flat,
+        'that is 2 / flat: the steep direction explodes': 2/flat,
+        'that is half of it: 1 - lr*flat and lr*steep - 1 are to be the same': 1/(steep + flat),
+        'that is twice the right rate, beyond the limit': 4/(steep + flat),
+        'that is the difference of the curvatures in place of their sum': 2/(steep - flat),
+        'that is halfway between 1 / steep and 1 / flat: take the mean of the curvatures': (1/steep + 1/flat) / 2,
+        'that is halfway between 1 / steep and the limit': 1.5/steep,
+        'the root of the product is no mean of the two factors: ask where they have the same size':
+            1/math.sqrt(steep*flat),
+        'at the rate 0 nothing moves: the rate above 0 is asked': 0.}
+
+# %% ../../nbs/tools/checks/lesson_17.ipynb #best-exercise
+@exercise('best_lr',
+          hints=('The flat factor is 1 - lr*flat. The steep one is negative, so its size is lr*steep - 1.',
+                 'Set 1 - lr*flat = lr*steep - 1, and solve for lr.',
+                 'return 2 / (steep + flat)'))
+def _best_lr(fn):
+    for most in (10., 30., 3.):
+        flat = random.uniform(.5, 2)
+        steep = flat * random.uniform(.8, 1) * most
+        got, right = call(fn, steep, flat), 2/(steep + flat)
+        given = f'curvatures {steep:.3f} and {flat:.3f}'
+        _is_float(got, given)
+        for words, wrong in _best_slips(steep, flat).items():
+            apart = not math.isclose(wrong, right, rel_tol=1e-3)
+            wrong_if(apart and _near(got, wrong, 1e-6), words, given)
+        agree(got, right, given, rtol=1e-5)
+
 # %% ../../nbs/tools/checks/lesson_17.ipynb #roll-slips
 def _slopes(p, x, y):
     "The gradient of the neuron's mse at p (2,), a tensor (2,)."
