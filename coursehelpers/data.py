@@ -220,6 +220,9 @@ class Loader(_Ahead):
 
     def _without(self, bad, xb, mine):
         "The batch without its unreadable pictures."
+        if self.world > 1:
+            raise DataError('\n'.join(bad.values()) + '\nOne of several processes leaves out none. '
+                            'Make the loaders again: such files are found and left out.')
         for why in bad.values():
             if why not in self.report:
                 self.report.append(why)
@@ -296,7 +299,8 @@ def loaders(pictures:Pictures, # files or decoded
     _usable(p)
     grey = p.x.shape[1] == 1
     usual = ([.5], [.5]) if grey else (imagenet_mean, imagenet_std)
-    mean, std = (given or known for given, known in zip((mean, std), usual))
+    mean, std = (known if given is None else given
+                 for given, known in zip((mean, std), usual))
     return Dls(p, size, batch_size or profile().batch_size, device or best_device(), augment, seed,
                mean, std)
 
