@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from coursehelpers.base.files import DataError
 from coursehelpers.data import Batches, Loader, Views, loaders
 from coursehelpers.images.digits import digits
 
@@ -43,3 +44,26 @@ def test_no_batch_touches_the_global_random_numbers():
 def test_small_pictures_are_made_a_whole_batch_at_a_time(size, singly):
     look = Views(digits(), size, 'cpu', [.5], [.5])
     assert look.singly is singly and look.plain(ROWS[:3]).shape == (3, 1, size, size)
+
+
+def test_a_mean_of_zero_is_a_mean():
+    xb, _ = loaders(digits(), device='cpu', augment=False, mean=0, std=1).valid.batch(0, 0)
+    assert xb.min() == 0 and xb.max() == 1
+
+
+class Torn(Views):
+    "Pictures of which the first of each batch cannot be read."
+    def make(self, rows, views): return super().make(rows, views)[0], {0: 'torn.jpg: damaged'}
+
+
+@pytest.mark.parametrize('world', [1, 2])
+def test_of_several_processes_none_leaves_out_a_picture_alone(world):
+    "Its weight counts every row of its share."
+    p = digits()
+    loader = Loader(Torn(p, 8, 'cpu', [.5], [.5]), p.y, ROWS, 8)
+    loader.world = world
+    if world == 1:
+        assert len(loader.batch(0, 0)[1]) == 7 and loader.report == ['torn.jpg: damaged']
+        return
+    with pytest.raises(DataError, match='(?s)torn.jpg.*several processes'):
+        loader.batch(0, 0)

@@ -117,8 +117,8 @@ def _written(file, text, at):
 
 @exercise('remember', hints=(
     'A dict outside the inner function keeps what was read; the inner function looks there first.',
-    'What is kept belongs to a state: (file, file.stat().st_size, file.stat().st_mtime_ns)',
-    'if state not in kept: kept[state] = read(file)'))
+    'Keep for each file a pair: its state, (file.stat().st_size, file.stat().st_mtime_ns), and what was read in it.',
+    'if file not in kept or kept[file][0] != state: kept[file] = state, read(file)'))
 def _remember(fn):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home: # a file may still be open
         _noticed(fn, Path(home))
@@ -147,6 +147,10 @@ def _noticed(fn, home):
         raise NotYet('after a change it reads the file anew each time: keep the new state too')
     if call(fn, lambda file: 'another')(a) != 'another':
         raise NotYet('two memories share what they keep: make the dict inside of remember')
+    _written(a, 'again', at=1_000_000)
+    if once(a) != ['again']:
+        raise NotYet('the file got a size and a time that it had once before, and it gives what it held then: keep '
+                     'one state a file, the last')
 
 def _kept(once, a, b, calls):
     "While the files stay as they are: each is read, and only once."
