@@ -45,7 +45,8 @@ def after(ids): return torch.eye(6)[(ids[:, -1] + 1) % 6] * 3
 space = {}
 exec(SETUP, space)
 CELLS = [SETUP, 'a = attention_view(TEXT, weights, place=20)\na',
-         's = sampler(after, Characters(), "a<", temperatures=(.2, 1., 3.), characters=40)\ns']
+         's = sampler(after, Characters(), "a<", temperatures=(.2, 1., 3.), characters=40)\ns',
+         'sampler(lambda ids: torch.eye(6)[ids[:, -1]] * 9, Characters(), "a ", temperatures=(.1,), characters=20)']
 
 
 def looked(): return attention_view(space['TEXT'], space['weights'], place=20)
@@ -133,6 +134,10 @@ def test_it_writes(page, text):
     shown = text.locator('.cl-out').text_content()
     assert shown.replace('↵\n', '\n') == 'a<' + of(page, 's.text')
     assert text.locator('.cl-bar.drawn').count() == 1
+
+
+def test_blanks_in_a_row_are_seen(page):
+    assert cell(page, 3).locator('.cl-out').text_content() == 'a ' + 20 * '·'
 
 
 def test_letters_stay_in_the_pictures(page, at, text):

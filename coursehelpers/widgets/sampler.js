@@ -1,4 +1,5 @@
 // sampler: a text grows character by character; a slider chooses how bold the draws are, and bars show what could come.
+// Blanks in a row are dots, else a text of blanks alone would look empty.
 
 function render({model, el}) {
   const {given, texts, bars} = model.get('data') // of each temperature: the text, and what could come at each place
@@ -62,13 +63,13 @@ function render({model, el}) {
   }
   const tell = () => say(words())
   function redraw() {
-    const text = texts[at].slice(0, length)
+    const text = texts[at].slice(0, length).replace(/ {2,}/g, blanks => '·'.repeat(blanks.length))
     out.replaceChildren(
       make('span', {class: 'given'}, given),
       text.slice(0, -1),
       make('span', {class: 'last'}, text.at(-1) === '\n' ? '↵\n' : text.at(-1))
     )
-    rows.replaceChildren(...there().map(pair => bar(pair, pair[0] === text.at(-1))))
+    rows.replaceChildren(...there().map(pair => bar(pair, pair[0] === texts[at][length - 1])))
     heat.value = at
     heat.setAttribute('aria-valuetext', String(temperatures[at]))
     size.value = length

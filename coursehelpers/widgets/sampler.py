@@ -6,6 +6,7 @@
 __all__ = ['drawn', 'Sampler', 'sampler']
 
 # %% ../../nbs/tools/widgets/sampler.ipynb #imports
+import re
 import textwrap
 
 import torch
@@ -40,7 +41,8 @@ class Sampler(Portable):
         "The text so far, and bars of what could have come at its last place."
         fig, (page, bars) = figure(4.4, 2.6, cols=2)
         page.axis('off')
-        lines = (self.data['given'] + self.text).splitlines()
+        dots = re.sub('  +', lambda blanks: '·' * len(blanks[0]), self.data['given'] + self.text)
+        lines = dots.splitlines()
         wrapped = '\n'.join(textwrap.fill(line, 58, drop_whitespace=False) for line in lines)
         page.text(0, 1, plain_text(wrapped), va='top', fontsize=8, family='monospace')
         characters, percent = self.data['bars'][self.at][self.length - 1]
