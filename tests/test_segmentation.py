@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from coursehelpers.base.files import DataError
 from coursehelpers.data import load
 from coursehelpers.images.digits import photo_digits
 from coursehelpers.images.masks import ignored, mask_folder, masked, read_mask
 from coursehelpers.images.overlays import overlay, tints
-from coursehelpers.images.transforms import Augment, crop_masks, crop_on_cpu, draw_views
+from coursehelpers.images.transforms import Augment, centre_views, crop_masks, crop_on_cpu, draw_views
 from coursehelpers.segmentation import (
     MaskDls,
     UNet,
@@ -212,6 +213,22 @@ def test_the_loss_forgets_what_nobody_judges():
     assert scores.grad[1].any()
     y[:] = ignored
     assert segmentation_loss(scores, y) == 0 and soft_dice(scores.detach(), y).isfinite()
+
+
+@pytest.mark.parametrize('loss_func', [soft_dice, nn.CrossEntropyLoss(ignore_index=ignored)], ids=['dice', 'entropy'])
+def test_another_loss_can_be_given(street, loss_func):
+    learn = learner(small(street), loss_func=loss_func)
+    learn.fit(1, quiet=True)
+    assert learn.loss_func is loss_func and np.isfinite(learn.history[-1]['valid_loss'])
+
+
+def test_a_true_mask_lies_on_its_small_picture():
+    "A mask made smaller is not beside its picture, made smaller."
+    mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
+    mask[:, 30:66, 24:72] = 1
+    views = centre_views(torch.ones(1))
+    xb, _ = crop_on_cpu(255 * mask[:, None], torch.arange(1), views, 32, torch.zeros(1), torch.ones(1))
+    assert torch.equal(xb[:, 0] > .5, crop_masks(mask, torch.arange(1), views, 32) == 1)
 
 
 # Nets

@@ -117,7 +117,8 @@ def _grown(fn):
         deep = torch.randn(2, random.randint(3, 6), 2, 3, requires_grad=True)
         skip = torch.randn(2, 2, *size)
         given = f'deep of shape {tuple(deep.shape)}, skip of shape {tuple(skip.shape)}'
-        right = torch.cat([F.interpolate(deep, size, mode='nearest'), skip], 1).detach()
+        right, exact = (torch.cat([F.interpolate(deep, size, mode=mode), skip], 1).detach()
+                        for mode in ('nearest', 'nearest-exact')) # they differ where `size` is not the double
         try:
             got = call(fn, deep, skip)
         except RuntimeError as e:
@@ -126,6 +127,7 @@ def _grown(fn):
                      f'axis 1 along which they are put? torch says: {e}', given)
             raise
         if size != (2, 3): slips(got, _grown_slips(deep.detach(), skip), given, right)
+        if torch.is_tensor(got) and torch.equal(got, exact): right = exact
         cut = torch.is_tensor(got) and not got.requires_grad
         agree(got.detach() if torch.is_tensor(got) else got, right, given)
         wrong_if(cut, 'the numbers are right, but no gradient gets back to `deep`: leave .detach() and .data away',
@@ -150,7 +152,7 @@ def _dice_slips(scores, y):
     hard = F.one_hot(scores.argmax(1), n).movedim(-1, 1).to(scores)
     return {
         'that is the mean Dice: 1 minus it is the loss': 1 - right,
-        'the 2 before the sum of p * t is missing': 1 - ((both + 1) / (sums + 1)).mean(),
+        'the 2 before the intersection is missing': 1 - ((both + 1) / (sums + 1)).mean(),
         'the + 1 above and below are missing': 1 - (2 * both / sums).mean(),
         'the + 1 above is missing': 1 - (2 * both / (sums + 1)).mean(),
         'the + 1 below is missing': 1 - ((2 * both + 1) / sums).mean(),
@@ -163,7 +165,7 @@ def _dice_slips(scores, y):
             _dice(scores, y, p=scores.softmax(-1)),
         'each name by itself with a sigmoid: softmax over the names is asked for': _dice(scores, y, p=scores.sigmoid()),
         'pixels with 255 count as name 0: leave them out': _dice(scores, torch.where(y == 255, 0, y)),
-        'pixels with 255 are left out of t alone: leave them out of p too':
+        'pixels with 255 are left out of the truth alone: leave them out of the probabilities too':
             1 - ((2 * both + 1) / (scores.softmax(1).sum((0, 2, 3)) + t.sum((0, 2, 3)) + 1)).mean(),
         'name 0 is missing in the mean: it counts as every other': 1 - ((2 * both + 1) / (sums + 1))[1:].mean(),
         'that is the sum over the names: take the mean': n - n * (1 - right),
@@ -181,8 +183,10 @@ def _near(got, wrong):
     return torch.is_tensor(got) and got.shape == wrong.shape and torch.allclose(got.float(), wrong, atol=1e-5)
 
 @exercise('soft_dice', hints=(
-    '`y != 255` says which pixels are judged; p.movedim(1, -1)[judged] is one row of n probabilities for each of them.',
-    'F.one_hot(y[judged], n) has the same shape, with a 1 at the true name. Multiply, and add up over the pixels.',
+    'p = scores.softmax(1) are probabilities. `y != 255` says which pixels are judged; p.movedim(1, -1)[judged] is one '
+    'row of n probabilities for each of them.',
+    't = F.one_hot(y[judged], n) has the same shape, with a 1 at the true name. The sum of p * t over the pixels is '
+    'the intersection of each name, the sum of p and the sum of t are its two areas.',
     'return 1 - ((2 * (p * t).sum(0) + 1) / (p.sum(0) + t.sum(0) + 1)).mean()'))
 def _soft_dice(fn):
     draws = [_scored(b, n) for b, n in ((3, random.randint(3, 5)), (2, 2), (3, 3))]
