@@ -20,8 +20,9 @@ run_notebook = partial(running.run_notebook, timeout=300)
 ROOT = Path(__file__).parents[1]
 
 
-SLOWEST = ('06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '10_best_models.ipynb', '11_deploy.ipynb',
-           '12_segmentation.ipynb', '13_equation.ipynb', '14_text.ipynb', '15_recap.ipynb', '16_feeding.ipynb')
+SLOWEST = ('01_first_model.ipynb', '06_digits.ipynb', '08_learner.ipynb', '09_pets.ipynb', '10_best_models.ipynb',
+           '11_deploy.ipynb', '12_segmentation.ipynb', '13_equation.ipynb', '14_text.ipynb', '15_recap.ipynb',
+           '16_feeding.ipynb')
 
 
 def names(folder):

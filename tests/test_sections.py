@@ -23,11 +23,13 @@ def sections(path):
 
 
 LESSONS = sorted((ROOT/'nbs/full').glob('*.ipynb'))
-ENTRIES = [(path, heading) for path in LESSONS for heading in sections(path)[1]]
+ENTRIES = [pytest.param(path, heading, id=f'{path.stem}: {heading[3:]}', # the lessons side by side
+                        marks=pytest.mark.xdist_group(f'test_sections {path.stem}'))
+           for path in LESSONS for heading in sections(path)[1]]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('path, heading', ENTRIES, ids=[f'{p.stem}: {h[3:]}' for p, h in ENTRIES])
+@pytest.mark.parametrize('path, heading', ENTRIES)
 def test_section_stands_alone(path, heading, monkeypatch, tmp_path):
     matplotlib.use('agg')
     monkeypatch.chdir(tmp_path)
